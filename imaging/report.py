@@ -1,0 +1,126 @@
+"""The structured report as one value; every object, page and file renders this value.
+
+``Report`` is the JSON contract of ``findings.json``: ``schema_version`` grows with every
+change that a consumer could notice (minor: a field more; major: anything else).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from imaging.finding import Finding
+from imaging.identity import derive_uid
+from imaging.notices import Notice
+
+SCHEMA_VERSION = "1.0"
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Stage(StrEnum):
+    """Where a report stands; PreliminaryFlag and VerificationFlag of its SR follow from it."""
+
+    PRELIMINARY = "preliminary"
+    """Made by the model, seen by nobody: PRELIMINARY, UNVERIFIED."""
+    FINAL = "final"
+    """Signed by a radiologist: FINAL, VERIFIED."""
+
+
+class Verdict(StrEnum):
+    """What the reader says of one finding."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+class Patient(_Value):
+    """Patient as the source images name them (unchanged, any character set decoded)."""
+
+    patient_id: str = ""
+    patient_name: str = ""
+    birth_date: str = Field(default="", description="DICOM DA, YYYYMMDD")
+    sex: str = Field(default="", description="DICOM PatientSex")
+
+
+class Model(_Value):
+    """Which model made the findings."""
+
+    name: str
+    version: str
+    title: str
+    sha256: str = Field(description="over the model's weight files; names exactly what ran")
+
+
+class FindingReview(_Value):
+    """What the reader made of one finding."""
+
+    tracking_uid: str
+    verdict: Verdict = Verdict.PENDING
+    text: str = Field(default="", description="the reader's own words on this finding")
+
+
+class Signature(_Value):
+    """Who verified the report."""
+
+    name: str = Field(description="DICOM PN form, e.g. 'Zhang^San'")
+    organization: str
+    signed_at: datetime
+
+
+class Report(_Value):
+    """One model's reading of one series of one study."""
+
+    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    stage: Stage = Stage.PRELIMINARY
+    revision: int = Field(default=1, description="grows when late images change the study")
+    created_at: datetime
+    patient: Patient
+    study_uid: str
+    series_uid: str = Field(description="the series that was analysed")
+    accession_number: str = ""
+    study_date: str = Field(default="", description="DICOM DA, YYYYMMDD")
+    study_description: str = ""
+    series_description: str = ""
+    modality: str
+    slice_count: int
+    spacing_mm: tuple[float, float, float] = Field(description="along (k, j, i) of the source")
+    model: Model
+    warnings: tuple[Notice, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    reviews: tuple[FindingReview, ...] = ()
+    impression: str = ""
+    signature: Signature | None = None
+    fake: bool = Field(default=False, description="made by a stand-in model, not for clinical use")
+
+    def uid_of(self, what: str) -> str:
+        """UID of one of this report's objects (``"sr"``, ``"seg"``, ``"sr-series"`` ...).
+
+        Derived from study, series, model, revision and stage, so a retry makes the same.
+        """
+        return derive_uid(
+            self.study_uid, self.series_uid, self.model.name, self.model.version,
+            self.revision, self.stage, what,
+        )  # fmt: skip
+
+    def preliminary_uid_of(self, what: str) -> str:
+        """UID of the same object of the preliminary report, the final one's predecessor."""
+        return self.model_copy(update={"stage": Stage.PRELIMINARY}).uid_of(what)
+
+    def review_of(self, finding: Finding) -> FindingReview:
+        """The reader's verdict on ``finding``; pending when there is none yet."""
+        for review in self.reviews:
+            if review.tracking_uid == finding.tracking_uid:
+                return review
+        return FindingReview(tracking_uid=finding.tracking_uid)
+
+    @property
+    def standing_findings(self) -> tuple[Finding, ...]:
+        """The findings that were not rejected."""
+        return tuple(f for f in self.findings if self.review_of(f).verdict is not Verdict.REJECTED)

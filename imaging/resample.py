@@ -1,0 +1,108 @@
+"""From one grid to another. The only file that speaks SimpleITK's x, y, z order."""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk
+
+from imaging.geometry import Grid
+from imaging.volume import Mask, Volume
+
+AIR_HU = -1024.0
+
+
+def to_sitk(voxels: np.ndarray, grid: Grid) -> sitk.Image:
+    """Array (k, j, i) on an orthogonal grid to a SimpleITK image in LPS mm.
+
+    Raises:
+        ValueError: the grid is sheared (SimpleITK knows orthonormal directions only).
+    """
+    if not grid.is_orthogonal():
+        raise ValueError("a sheared grid has no SimpleITK image; straighten the volume first")
+    image = sitk.GetImageFromArray(voxels)
+    spacing = grid.spacing_mm[::-1]
+    direction = grid.affine[:3, 2::-1] / np.asarray(spacing)
+    # Re-orthonormalise: header cosines are rounded, SimpleITK's check is strict.
+    u, _, vt = np.linalg.svd(direction)
+    image.SetSpacing(spacing)
+    image.SetDirection((u @ vt).ravel().tolist())
+    image.SetOrigin(grid.affine[:3, 3].tolist())
+    return image
+
+
+def resample(volume: Volume, target: Grid, *, fill: float = AIR_HU, order: int = 1) -> Volume:
+    """Interpolate a volume onto another grid.
+
+    Args:
+        volume: any orthogonal grid; HU or signal.
+        target: the wanted grid, orthogonal.
+        fill: value outside the source, HU.
+        order: 1 linear, 0 nearest neighbour.
+
+    Returns:
+        float32 voxels on ``target``.
+    """
+    image = to_sitk(volume.voxels, volume.grid)
+    out = _run(image, target, fill, sitk.sitkLinear if order else sitk.sitkNearestNeighbor)
+    return Volume(sitk.GetArrayFromImage(out), target)
+
+
+def resample_probability(values: np.ndarray, grid: Grid, target: Grid) -> np.ndarray:
+    """Interpolate a probability map (float, 0 outside) linearly onto ``target``; float32."""
+    image = to_sitk(values.astype(np.float32), grid)
+    out: np.ndarray = sitk.GetArrayFromImage(_run(image, target, 0.0, sitk.sitkLinear))
+    return out
+
+
+def resample_mask(mask: Mask, target: Grid) -> Mask:
+    """Nearest-neighbour copy of a mask on another grid; False outside."""
+    image = to_sitk(mask.voxels.astype(np.uint8), mask.grid)
+    out = sitk.Resample(
+        image, _reference(target), sitk.Transform(), sitk.sitkNearestNeighbor, 0.0, sitk.sitkUInt8
+    )
+    return Mask(sitk.GetArrayFromImage(out).astype(bool), target)
+
+
+def axial_grid(grid: Grid, spacing_mm: float) -> Grid:
+    """The smallest isotropic grid along +S, +P, +L that holds ``grid``.
+
+    Axes (k, j, i) point to the head, the back and the left, whatever way the source was
+    stored; the origin is the source's lowest corner on each axis.
+    """
+    corners = np.array(
+        [[k, j, i] for k in (0, grid.shape[0] - 1) for j in (0, grid.shape[1] - 1)
+         for i in (0, grid.shape[2] - 1)],
+        dtype=np.float64,
+    )  # fmt: skip
+    points = grid.to_lps(corners)
+    low, high = points.min(axis=0), points.max(axis=0)
+    x, y, z = (int(n) for n in np.floor((high - low) / spacing_mm + 1e-6) + 1)
+    affine = np.eye(4)
+    affine[:3, :3] = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]]) * spacing_mm
+    affine[:3, 3] = low
+    return Grid((z, y, x), affine)
+
+
+def to_isotropic(volume: Volume, spacing_mm: float = 1.0, *, fill: float = AIR_HU) -> Volume:
+    """The volume on :func:`axial_grid`, linear, float32; HU outside the source is ``fill``."""
+    return resample(volume, axial_grid(volume.grid, spacing_mm), fill=fill)
+
+
+def _reference(target: Grid) -> sitk.Image:
+    k, j, i = target.shape
+    image = sitk.Image([i, j, k], sitk.sitkUInt8)
+    spacing = target.spacing_mm[::-1]
+    u, _, vt = np.linalg.svd(target.affine[:3, 2::-1] / np.asarray(spacing))
+    image.SetSpacing(spacing)
+    image.SetDirection((u @ vt).ravel().tolist())
+    image.SetOrigin(target.affine[:3, 3].tolist())
+    return image
+
+
+def _run(image: sitk.Image, target: Grid, fill: float, how: int) -> sitk.Image:
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetReferenceImage(_reference(target))
+    resampler.SetInterpolator(how)
+    resampler.SetDefaultPixelValue(fill)
+    resampler.SetOutputPixelType(sitk.sitkFloat32)
+    return resampler.Execute(image)

@@ -1,0 +1,272 @@
+"""One frozen settings object: TOML, then environment; read once, passed by argument.
+
+The descriptions below are the documentation: ``preread settings`` prints them as a
+commented TOML file, and a test fails when one is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from imaging.language import Language
+from pacs_bridge.errors import SettingsError
+
+AETitle = str
+ENVIRONMENT_PREFIX = "PREREAD_"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PeerSettings(_Section):
+    """A DICOM node we call."""
+
+    ae_title: AETitle = Field(description="its AE title", max_length=16, min_length=1)
+    host: str = Field(description="its host name or address")
+    port: int = Field(description="its DICOM port", ge=1, le=65535)
+
+
+class DestinationSettings(PeerSettings):
+    """Where results go; repeat ``[[destinations]]`` for each."""
+
+    name: str = Field(description="what people call it, unique")
+    accepts: tuple[Literal["SR", "SEG"], ...] = Field(
+        default=("SEG", "SR"), description="which objects it takes"
+    )
+    attempts: int = Field(
+        default=12, ge=1, description="tries before an object is given up on (and shown as such)"
+    )
+    first_wait_s: float = Field(
+        default=5.0, gt=0, description="wait after the first failure; doubles each time"
+    )
+    longest_wait_s: float = Field(default=1800.0, gt=0, description="the wait stops growing here")
+
+
+class StorageSettings(_Section):
+    """Where everything is kept."""
+
+    folder: Path = Field(
+        default=Path("preread-data"), description="images received, results made, the database"
+    )
+    database: str = Field(
+        default="",
+        description="SQLAlchemy URL; empty: SQLite inside the folder; "
+        "postgresql+psycopg://user:password@host/name for a shared one",
+    )
+    minimum_free_gb: float = Field(
+        default=2.0, ge=0, description="below this, senders are told 0xA700 (out of resources)"
+    )
+
+    @property
+    def database_url(self) -> str:
+        """The URL in force."""
+        return self.database or f"sqlite:///{(self.folder / 'preread.sqlite').absolute()}"
+
+
+class ListenerSettings(_Section):
+    """The DICOM listener (Storage and Verification SCP)."""
+
+    ae_title: AETitle = Field(default="PREREAD", max_length=16, description="our AE title")
+    host: str = Field(default="0.0.0.0", description="address to listen on")
+    port: int = Field(default=11112, ge=0, le=65535, description="port; 0 picks a free one")
+    require_called_ae: bool = Field(
+        default=True, description="refuse associations that call another AE title than ours"
+    )
+    calling_ae_titles: tuple[AETitle, ...] = Field(
+        default=(), description="who may send; empty: anybody who reaches the port"
+    )
+    maximum_associations: int = Field(default=64, ge=1, description="at the same time")
+    idle_timeout_s: float = Field(
+        default=120.0, gt=0, description="a silent association is closed after this"
+    )
+
+
+class AssemblySettings(_Section):
+    """When a study counts as complete."""
+
+    quiet_s: float = Field(
+        default=30.0, gt=0, description="no new image for this long: ask the PACS, or begin"
+    )
+    longest_wait_s: float = Field(
+        default=900.0,
+        gt=0,
+        description="begin after this although the PACS counts more images than arrived",
+    )
+    source: PeerSettings | None = Field(
+        default=None, description="the PACS asked by C-FIND how many images a study has"
+    )
+
+
+class ModelSettings(_Section):
+    """Which models read."""
+
+    enabled: tuple[str, ...] = Field(
+        default=("lung_nodule_reference",), description="model names, see `preread models`"
+    )
+    folders: tuple[Path, ...] = Field(
+        default=(), description="more folders with models beside the shipped catalogue"
+    )
+    threads: int = Field(default=0, ge=0, description="CPU threads for inference; 0: all cores")
+    studies_at_once: int = Field(default=1, ge=1, description="studies analysed at the same time")
+
+
+class ReaderSettings(_Section):
+    """A radiologist who may sign; repeat ``[[readers]]`` for each."""
+
+    user: str = Field(description="name to log in with")
+    name: str = Field(description="DICOM PN, as the verified SR shows it, e.g. Zhang^San")
+    organization: str = Field(description="VerifyingOrganization of the verified SR")
+    password_hash: str = Field(description="made by `preread hash-password`")
+
+
+class ReviewSettings(_Section):
+    """The review page."""
+
+    host: str = Field(
+        default="127.0.0.1",
+        description="address to serve on; anything but loopback needs at least one [[readers]]",
+    )
+    port: int = Field(default=8088, ge=0, le=65535, description="port; 0 picks a free one")
+    language: Language = Field(default=Language.EN, description="en or zh, where none was chosen")
+    url: str = Field(
+        default="", description="how people reach the page, if not http://host:port (a proxy)"
+    )
+
+
+class LogSettings(_Section):
+    """The log, on standard error."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="least severity that is written"
+    )
+
+
+class Settings(_Section):
+    """Everything that can be set."""
+
+    site: str = Field(default="Preread", description="name of this site, shown on the page")
+    report_language: Language = Field(
+        default=Language.EN, description="language of text in the SR: en or zh"
+    )
+    storage: StorageSettings = Field(default_factory=StorageSettings)
+    listener: ListenerSettings = Field(default_factory=ListenerSettings)
+    assembly: AssemblySettings = Field(default_factory=AssemblySettings)
+    models: ModelSettings = Field(default_factory=ModelSettings)
+    review: ReviewSettings = Field(default_factory=ReviewSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
+    destinations: tuple[DestinationSettings, ...] = ()
+    readers: tuple[ReaderSettings, ...] = ()
+
+    @field_validator("destinations")
+    @classmethod
+    def _unique(cls, value: tuple[DestinationSettings, ...]) -> tuple[DestinationSettings, ...]:
+        names = [destination.name for destination in value]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two destinations are called {', '.join(twice)}; names are unique")
+        return value
+
+
+def load_settings(path: Path | None = None, environment: dict[str, str] | None = None) -> Settings:
+    """Read a TOML file, then ``PREREAD_SECTION__KEY`` variables over it.
+
+    Args:
+        path: the file; None: defaults only.
+        environment: instead of ``os.environ``.
+
+    Raises:
+        SettingsError: no such file, not TOML, an unknown key or a bad value, each by name.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise SettingsError(
+                f"{path}: no such file. Make one with: preread settings > {path}"
+            ) from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(f"{path}: cannot be read as TOML: {error}") from error
+    _overlay(values, os.environ if environment is None else environment)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(str(part) for part in problem['loc'])} = {problem.get('input')!r}: "
+            f"{problem['msg']}"
+            for problem in error.errors()
+        ]
+        where = str(path) if path else "environment"
+        raise SettingsError(
+            f"{where}: " + "; ".join(lines) + ". `preread settings` lists every key."
+        ) from error
+
+
+def _overlay(values: dict[str, Any], environment: Any) -> None:
+    for name, text in environment.items():
+        if not name.startswith(ENVIRONMENT_PREFIX):
+            continue
+        keys = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+        if keys[0] not in Settings.model_fields:
+            continue
+        place = values
+        for key in keys[:-1]:
+            place = place.setdefault(key, {})
+        place[keys[-1]] = text
+
+
+def settings_template() -> str:
+    """Every setting with its description and default, as commented TOML."""
+    lines = ["# Preread's settings. What stands here are the defaults; change what you need.", ""]
+    sections: list[str] = []
+    for name, field in Settings.model_fields.items():
+        if name in ("destinations", "readers"):
+            kind = DestinationSettings if name == "destinations" else ReaderSettings
+            sections += _section(f"[[{name}]]", kind, commented=True)
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            sections += _section(f"[{name}]", field.annotation, commented=False)
+        else:
+            lines += [f"# {field.description}", f"{name} = {_toml(field.default)}", ""]
+    return "\n".join(lines + sections)
+
+
+def _section(header: str, kind: type[BaseModel], *, commented: bool) -> list[str]:
+    mark = "# " if commented else ""
+    documentation = (kind.__doc__ or "").strip().splitlines()[0]
+    lines = [f"# {documentation}", f"{mark}{header}"]
+    for name, field in kind.model_fields.items():
+        lines.append(f"# {field.description}")
+        if field.annotation == PeerSettings | None:
+            lines.append(f'# {name} = {{ ae_title = "PACS", host = "pacs.example", port = 104 }}')
+        elif field.is_required():
+            lines.append(f"{mark}{name} = {_EXAMPLES[name]}")
+        else:
+            lines.append(f"{mark}{name} = {_toml(field.get_default(call_default_factory=True))}")
+    return [*lines, ""]
+
+
+_EXAMPLES = {
+    "ae_title": '"PACS"',
+    "host": '"pacs.example"',
+    "port": "104",
+    "name": '"main PACS"',
+    "user": '"zhang"',
+    "organization": '"County Hospital"',
+    "password_hash": '"scrypt$..."',
+}
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, (tuple, list)):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
