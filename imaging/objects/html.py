@@ -1,0 +1,181 @@
+"""The report as one HTML file that needs nothing else: to read, to send, to print.
+
+Both languages are in the file; the switch at the top is plain CSS, so that the page works
+from a disc, in a mail and under a strict content security policy. Every value goes through
+Jinja2's autoescape: a DICOM header is foreign text.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from imaging.language import Language, Text
+from imaging.objects import wording
+from imaging.report import Report, Stage, Verdict
+
+LABELS: dict[str, Text] = {
+    key: Text(en=en, zh=zh)
+    for key, en, zh in (
+        ("report", "Structured report", "结构化报告"),
+        ("preliminary", "Preliminary – not verified", "初步结果，未经核实"),
+        ("final", "Final", "最终报告"),
+        ("verified_by", "Verified by", "核实医师"),
+        ("fake", "Not for clinical use", "禁止临床使用"),
+        ("fake_why", "Made by a stand-in model", "由替身模型生成"),
+        ("patient", "Patient", "患者"),
+        ("patient_id", "Patient ID", "患者 ID"),
+        ("birth_date", "Born", "出生日期"),
+        ("sex", "Sex", "性别"),
+        ("study", "Study", "检查"),
+        ("study_date", "Study date", "检查日期"),
+        ("accession", "Accession", "检查号"),
+        ("series", "Series", "序列"),
+        ("images", "Images", "图像"),
+        ("slices", "slices", "层"),
+        ("model", "Model", "模型"),
+        ("attention", "Please note", "请注意"),
+        ("impression", "Impression", "印象"),
+        ("findings", "Findings", "所见"),
+        ("rejected", "Rejected by the reader", "医师已否定"),
+        ("number", "No.", "编号"),
+        ("finding", "Finding", "所见"),
+        ("slice", "Slice", "层"),
+        ("position", "Position, mm", "位置（mm）"),
+        ("axes", "Long × short, mm", "长径 × 短径（mm）"),
+        ("volume", "Volume, mm³", "体积（mm³）"),
+        ("density", "Mean, HU", "平均 CT 值（HU）"),
+        ("score", "Score", "评分"),
+        ("accepted", "Accepted", "已确认"),
+        ("pending", "Not reviewed", "未审核"),
+        ("reader_says", "Reader", "医师意见"),
+        ("limits", "Limits", "局限性"),
+        ("made", "Made", "生成时间"),
+        ("revision", "Revision", "修订"),
+        ("weights", "Weights", "权重"),
+        ("picture", "Key image of finding", "关键图像，所见"),
+    )
+}
+
+_SEX = {
+    "M": Text(en="male", zh="男"),
+    "F": Text(en="female", zh="女"),
+    "O": Text(en="other", zh="其他"),
+}
+_SIDES = (
+    (Text(en="R", zh="右"), Text(en="L", zh="左")),
+    (Text(en="A", zh="前"), Text(en="P", zh="后")),
+    (Text(en="F", zh="足"), Text(en="H", zh="头")),
+)
+
+
+def render_report(
+    report: Report,
+    key_images: Mapping[str, bytes],
+    *,
+    language: Language = Language.EN,
+    standalone: bool = True,
+) -> str:
+    """The report as HTML.
+
+    Args:
+        report: preliminary or final.
+        key_images: PNG by ``tracking_uid``; a finding without one is shown without picture.
+        language: the one shown first; the reader can switch.
+        standalone: a whole document; False gives the ``<article>`` and its style alone, to
+            be set into another page.
+
+    Returns:
+        HTML text, UTF-8 when written, with nothing to fetch.
+    """
+    pictures = {
+        uid: "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+        for uid, png in key_images.items()
+    }
+    return _template().render(
+        report=report,
+        model_name=f"{report.model.name} {report.model.version}",
+        title=report.model.title or report.model.name,
+        pictures=pictures,
+        rejected=[f for f in report.findings if f not in report.standing_findings],
+        final=report.stage is Stage.FINAL,
+        statement=(
+            wording.verified_statement(report)
+            if report.stage is Stage.FINAL
+            else wording.preliminary_statement(report)
+        ),
+        nothing=wording.no_findings(report),
+        limits=[wording.SCOPE_LIMIT, wording.MEASURE_LIMIT, wording.SCORE_LIMIT],
+        language=language,
+        standalone=standalone,
+        L=LABELS,
+        Verdict=Verdict,
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("imaging.objects", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters.update(
+        both=_both, person=person_name, day=_day, moment=_moment, sex=_sex,
+        number=_number, position=_position,
+    )  # fmt: skip
+    return environment.get_template("report.html")
+
+
+def _both(text: Text) -> Markup:
+    """Both languages; the style sheet shows one."""
+    return Markup('<span lang="en">{}</span><span lang="zh">{}</span>').format(text.en, text.zh)
+
+
+def person_name(name: str) -> str:
+    """DICOM PN to what people read: ``Zhang^San=张^三`` to ``张三 (Zhang San)``."""
+    groups = [_components(group) for group in name.split("=")[:2]]
+    shown = [g for g in reversed(groups) if g]
+    return f"{shown[0]} ({shown[1]})" if len(shown) == 2 else "".join(shown)
+
+
+def _components(group: str) -> str:
+    parts = [part.strip() for part in group.split("^") if part.strip()]
+    return ("" if any(ord(ch) > 0x2E80 for ch in group) else " ").join(parts)
+
+
+def _day(date: str) -> str:
+    if len(date) == 8 and date.isdigit():
+        return f"{date[:4]}-{date[4:6]}-{date[6:]}"
+    return date
+
+
+def _moment(moment: datetime) -> str:
+    zone = moment.strftime("%z")
+    offset = f" UTC{zone[:3]}:{zone[3:5]}" if zone and zone != "+0000" else ""
+    return moment.strftime("%Y-%m-%d %H:%M") + (" UTC" if zone == "+0000" else offset)
+
+
+def _sex(sex: str) -> Markup | str:
+    return _both(_SEX[sex]) if sex in _SEX else sex
+
+
+def _number(value: float, digits: int = 0) -> str:
+    """Thin spaces between thousands and a true minus sign."""
+    return f"{value:,.{digits}f}".replace(",", "\u202f").replace("-", "\u2212")
+
+
+def _position(lps_mm: tuple[float, float, float]) -> Markup:
+    """LPS mm with the side named, so that nobody has to know the sign convention."""
+    parts = [
+        Markup("{} {}").format(_both(_SIDES[axis][value >= 0]), f"{abs(value):.0f}")
+        for axis, value in enumerate(lps_mm)
+    ]
+    return Markup('<span class="gap"></span>').join(parts)

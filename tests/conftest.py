@@ -1,0 +1,50 @@
+"""Fixtures that every folder of tests may use."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real public images beside the checkout; skips where there is none."""
+    if not SHARED.is_dir():
+        pytest.skip("no folder of real images (../shared) beside the checkout")
+    data = SHARED / "data"
+    if not data.is_dir():
+        pytest.fail(f"{SHARED} exists but has no data/")
+    return data
+
+
+def _unpacked(archive: Path, into: Path) -> Path:
+    if not archive.is_file():
+        pytest.fail(f"{archive} is missing although its folder of real images exists")
+    with tarfile.open(archive, "r:xz") as tar:
+        tar.extractall(into, filter="data")
+    return into
+
+
+@pytest.fixture(scope="session")
+def lidc_0001(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """LIDC-IDRI-0001: 133 CT slices with one 33 mm mass; a folder of DICOM files."""
+    archive = shared_data / "chest" / "LIDC-IDRI-0001" / "CT.tar.xz"
+    return _unpacked(archive, tmp_path_factory.mktemp("lidc_0001"))
+
+
+@pytest.fixture(scope="session")
+def lidc_0005(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """LIDC-IDRI-0005: 133 CT slices with nodules of 5.8 and 7.9 mm; a folder of DICOM files."""
+    archive = shared_data / "chest" / "LIDC-IDRI-0005" / "ct.tar.xz"
+    return _unpacked(archive, tmp_path_factory.mktemp("lidc_0005"))
+
+
+@pytest.fixture(scope="session")
+def lung_dx_a0002(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Lung_Dx-A0002: 30 CT slices of 8 mm; a folder of DICOM files."""
+    archive = shared_data / "chest" / "Lung_Dx-A0002" / "ct.tar.xz"
+    return _unpacked(archive, tmp_path_factory.mktemp("lung_dx_a0002"))
