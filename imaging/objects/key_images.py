@@ -279,16 +279,18 @@ class _Pen:
                 width = max(1, round(1.6 * self._unit))
                 self._draw.line(self._scaled(path), fill=(*_OUTLINE, 255), width=width)
 
-    def text(self, x: float, y: float, words: str, anchor: str, size: float = 18) -> None:
-        self._draw.text(
-            (x * _SMOOTH, y * _SMOOTH),
-            words,
-            font=ImageFont.load_default(size * self._unit),
-            fill=(*_TEXT, 255),
-            anchor=anchor,
-            stroke_width=_SMOOTH,
-            stroke_fill=(0, 0, 0, 215),
+    def text(self, x: float, y: float, words: str, anchor: str, size: float = 17) -> None:
+        """Words on a dark plate, so that they read on air and on bone."""
+        font = ImageFont.load_default(size * self._unit)
+        at = (x * _SMOOTH, y * _SMOOTH)
+        left, top, right, bottom = self._draw.textbbox(at, words, font=font, anchor=anchor)
+        edge = 5 * self._unit
+        self._draw.rounded_rectangle(
+            (left - edge, top - edge, right + edge, bottom + edge),
+            radius=edge,
+            fill=(0, 0, 0, 150),
         )
+        self._draw.text(at, words, font=font, fill=(*_TEXT, 255), anchor=anchor)
 
     def label(self, words: str) -> None:
         margin = 10 * self._unit / _SMOOTH
@@ -310,15 +312,15 @@ class _Pen:
         width, height = self._picture.size
         room = width / view.px_per_mm * 0.3
         length = max((mm for mm in (1, 2, 5, 10, 20, 50, 100) if mm <= room), default=1)
-        margin = 12 * self._unit / _SMOOTH
+        margin = 14 * self._unit / _SMOOTH
         right, bottom = width - margin, height - margin
         left = right - length * view.px_per_mm
-        thick = max(1, round(2 * self._unit))
+        thick = max(1, round(3 * self._unit))
         bar = self._scaled([(left, bottom), (right, bottom)])
-        self._draw.line(bar, fill=(0, 0, 0, 170), width=thick + 2 * _SMOOTH)
+        self._draw.line(bar, fill=(0, 0, 0, 190), width=3 * thick)
         self._draw.line(bar, fill=(*_TEXT, 255), width=thick)
         words = f"{length / 10:g} cm" if length >= 10 else f"{length} mm"
-        self.text(right, bottom - margin / 2, words, "rs", size=16)
+        self.text(right - margin / 3, bottom - margin, words, "rs", size=15)
 
     def done(self) -> Image.Image:
         layer = self._layer.resize(self._picture.size, Image.Resampling.LANCZOS)

@@ -14,9 +14,11 @@ from datetime import datetime, timedelta, timezone
 
 import numpy as np
 from pydicom.charset import python_encoding
+from pydicom.config import RAISE
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, MRImageStorage
+from pydicom.valuerep import validate_value
 
 from imaging.geometry import Points
 from imaging.identity import derive_uid
@@ -207,6 +209,15 @@ def _guessed(text: str) -> str:
     return text
 
 
+def _is_valid(element: DataElement) -> bool:
+    """Whether an optional attribute is worth copying: ``0Y`` for an age is not."""
+    try:
+        validate_value(element.VR, element.value, RAISE)
+    except ValueError:
+        return False
+    return True
+
+
 def _copied(header: Dataset, keyword: str, guess: bool) -> DataElement:
     element = copy.deepcopy(header[keyword])
     if element.VR == "SQ":
@@ -234,11 +245,14 @@ def finish(dataset: Dataset, header: Dataset, report: Report) -> None:
     else:
         dataset.pop("SpecificCharacterSet", None)
     guess = not keep and not declared
-    for keyword in (*_EMPTY_IF_ABSENT, *_IF_PRESENT):
+    for keyword in _EMPTY_IF_ABSENT:
         if keyword in header:
             dataset.add(_copied(header, keyword, guess))
-        elif keyword in _EMPTY_IF_ABSENT:
+        else:
             setattr(dataset, keyword, "")
+    for keyword in _IF_PRESENT:
+        if keyword in header and _is_valid(header[keyword]):
+            dataset.add(_copied(header, keyword, guess))
     created = local_time(report.created_at, header)
     for prefix in ("InstanceCreation", "Content", "Series"):
         setattr(dataset, f"{prefix}Date", created.strftime("%Y%m%d"))

@@ -23,6 +23,7 @@ from imaging.geometry import Grid
 from imaging.language import Language
 from imaging.notices import notice
 from imaging.objects import make_seg, make_sr
+from imaging.objects.source import plane_of
 from imaging.report import FindingReview, Report, Signature, Stage, Verdict
 from imaging.volume import SourceSlice, Volume
 from tests.unit.imaging.objects.made import (
@@ -31,6 +32,7 @@ from tests.unit.imaging.objects.made import (
     CREATED,
     SAGITTAL,
     Study,
+    block,
     make_study,
     two_findings,
 )
@@ -285,3 +287,47 @@ def test_qiicrs_own_segmentation_lies_on_ours(
         points.append({tuple(np.round(p, 1)) for p in lps})
     a, b = points
     assert 2 * len(a & b) / (len(a) + len(b)) > 0.7
+
+
+ENHANCED = (
+    "nema_MR/BRTUM008",
+    "dicom2nifti_philips_enhanced/anatomical/001/IM-0001-0170-0001.dcm",
+)
+
+
+def enhanced_study(path: Path) -> Study:
+    """One multi-frame image; its frames sorted along the normal."""
+    image = dcmread(path, stop_before_pixels=True)
+    planes = {n: plane_of(image, n) for n in range(1, int(image.NumberOfFrames) + 1)}
+    first = planes[1]
+    normal = np.cross(first.along_row, first.along_column)
+    order = sorted(planes, key=lambda n: float(normal @ planes[n].position))
+    start, following = planes[order[0]], planes[order[1]]
+    grid = Grid.from_dicom(
+        (len(order), *first.shape), start.position, [*first.along_row, *first.along_column],
+        first.spacing, np.subtract(following.position, start.position),
+    )  # fmt: skip
+    sources = tuple(
+        SourceSlice(path, str(image.SOPClassUID), str(image.SOPInstanceUID), n) for n in order
+    )
+    voxels = np.random.default_rng(3).integers(0, 900, grid.shape).astype(np.int16)
+    study = Study([image], Volume(voxels, grid, sources))
+    study.add(block(study, slice(1, 4), slice(30, 50), slice(20, 45)))
+    study.add(block(study, slice(4, 6), slice(30, 50), slice(25, 50)))
+    return study
+
+
+@pytest.mark.parametrize("name", ENHANCED)
+def test_frames_of_real_enhanced_images(name: str, shared_data: Path, tmp_path: Path) -> None:
+    study = enhanced_study(shared_data / "protocol" / "enhanced_multiframe" / name)
+    report = study.report(modality="MR")
+    seg, sr = objects(study, report, tmp_path)
+    assert_dcmqi_gives_the_mask(seg, study, tmp_path)
+    assert dciodvfy_errors(seg) == []
+    assert dciodvfy_errors(sr) == []
+    (region,) = [
+        child for child in _groups(dcmread(sr))[1].ContentSequence if child.ValueType == "SCOORD"
+    ]
+    reference = region.ContentSequence[0].ReferencedSOPSequence[0]
+    assert reference.ReferencedSOPInstanceUID == study.headers[0].SOPInstanceUID
+    assert reference.ReferencedFrameNumber == study.findings[0].key_image.frame_number

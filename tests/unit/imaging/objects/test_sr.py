@@ -169,6 +169,20 @@ def test_axis_lines_lie_on_the_measured_voxels(orientation: tuple[float, ...]) -
             assert np.array(line.GraphicData).reshape(-1, 2) == pytest.approx(wanted, abs=1e-3)
 
 
+def test_groups_merged_by_tracking_uid_make_one_lesion() -> None:
+    """What OHIF does before it draws: one outline and all numbers for each tracking UID."""
+    study = two_findings()
+    sr = made(study)
+    merged: dict[str, list[Dataset]] = {}
+    for group in groups(sr, "1411") + groups(sr, "1410"):
+        merged.setdefault(items(group, "112040")[0].UID, []).extend(items(group))
+    assert list(merged) == [f.tracking_uid for f in study.findings]
+    for content in merged.values():
+        assert [c.ValueType for c in content].count("SCOORD") == 1
+        numbers = {c.ConceptNameCodeSequence[0].CodeValue for c in content if c.ValueType == "NUM"}
+        assert numbers == {"118565006", "112031", "111012", "103339001", "103340004"}
+
+
 def test_the_biggest_part_is_the_region_where_the_mask_falls_apart() -> None:
     study = two_findings()
     finding = study.findings[0]
