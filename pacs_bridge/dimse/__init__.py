@@ -1,0 +1,1 @@
+"""DICOM's own network protocol: ``listener`` takes objects in, ``peer`` calls other nodes."""

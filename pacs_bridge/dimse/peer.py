@@ -1,0 +1,354 @@
+"""Calling another DICOM node: C-ECHO, C-STORE, C-FIND; no call outlasts its time-out for long.
+
+A PACS answers only those that it knows. Orthanc takes C-ECHO and C-STORE from anybody but
+C-FIND only from its ``DicomModalities`` (unless ``DicomAlwaysAllowFind``): our AE title,
+address and port have to be entered there, and C-MOVE needs the same entry to reach us.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    StudyRootQueryRetrieveInformationModelFind as _FIND,
+)
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+from pacs_bridge.dimse.images import NON_IMAGE_MODALITIES
+from pacs_bridge.dimse.outgoing import Outgoing, StoreOutcome
+from pacs_bridge.errors import PeerBusy, PeerError, PeerRefused, PeerUnreachable
+from pacs_bridge.settings import PeerSettings
+
+_SLOWEST_LINK = 64 * 1024
+"""Bytes a second; an object may take this long on top of the time-out."""
+_MOST_CONTEXTS = 120  # PS3.8 9.3.2.2: odd IDs up to 255
+_DUPLICATE = 0x0111
+_TRANSIENT = frozenset((0x0110, 0x0213))  # processing failure, resource limitation (PS3.7 C)
+
+
+@dataclass(frozen=True)
+class SeriesCount:
+    """What the PACS says it holds of one series."""
+
+    series_uid: str
+    modality: str
+    instances: int | None
+    """None: it doesn't say."""
+
+
+__all__ = ["Peer", "SeriesCount", "StoreOutcome"]
+
+
+class Peer:
+    """One other DICOM node.
+
+    Args:
+        settings: its AE title, host and port.
+        our_ae: the AE title we call with.
+        timeout_s: longest wait for connection, association and each answer, each by itself.
+    """
+
+    def __init__(self, settings: PeerSettings, our_ae: str, timeout_s: float = 15.0) -> None:
+        self._settings = settings
+        self._our_ae = our_ae
+        self._timeout_s = timeout_s
+
+    def __str__(self) -> str:
+        return f"{self._settings.ae_title} at {self._settings.host}:{self._settings.port}"
+
+    def echo(self) -> None:
+        """C-ECHO (PS3.4 A).
+
+        Raises:
+            PeerUnreachable, PeerRefused, PeerBusy: with AE, address, answer and remedy.
+        """
+        with self._association([build_context(Verification)]) as association:
+            answer = association.send_c_echo()
+            error = self._error_of(answer, "C-ECHO")
+            if error:
+                raise error
+
+    def store(self, objects: Sequence[Path | Dataset]) -> list[StoreOutcome]:
+        """C-STORE (PS3.4 B) each object in the order given, over one association.
+
+        Objects are sent in their own transfer syntax where the peer takes it; uncompressed
+        ones are re-encoded (explicit, implicit, inflated) where it does not.
+
+        Returns:
+            One outcome for each object, in order.
+
+        Raises:
+            PeerUnreachable, PeerRefused, PeerBusy: no association could be had at all.
+        """
+        outcomes: list[StoreOutcome] = []
+        batch: list[Outgoing] = []
+        contexts: dict[tuple[str, str], PresentationContext] = {}
+        for each in objects:
+            outgoing = Outgoing(each)
+            kinds = [(outgoing.sop_class_uid, syntax) for syntax in outgoing.syntaxes]
+            if len(contexts.keys() | set(kinds)) > _MOST_CONTEXTS:
+                outcomes += self._store_batch(batch, contexts)
+                batch, contexts = [], {}
+            batch.append(outgoing)
+            for kind in kinds:
+                contexts.setdefault(kind, build_context(kind[0], [kind[1]]))
+        return outcomes + self._store_batch(batch, contexts)
+
+    def series(self, study_uid: str) -> list[SeriesCount]:
+        """The series of a study and how many objects each has, by C-FIND (PS3.4 C).
+
+        Returns:
+            Empty when the PACS does not know the study.
+
+        Raises:
+            PeerUnreachable, PeerRefused, PeerBusy: as :meth:`echo`.
+        """
+        with self._association([build_context(_FIND)]) as association:
+            return self._series(association, study_uid)
+
+    def count_images(self, study_uid: str) -> int | None:
+        """How many images of a study the PACS holds (reports, segmentations etc. left out).
+
+        Asked for by series (NumberOfSeriesRelatedInstances); where the PACS leaves that out,
+        by listing the images of the series; where it refuses both, by study
+        (NumberOfStudyRelatedInstances, which counts everything).
+
+        Returns:
+            None when the PACS does not know the study or can't say.
+
+        Raises:
+            PeerUnreachable, PeerRefused, PeerBusy: as :meth:`echo`.
+        """
+        with self._association([build_context(_FIND)]) as association:
+            try:
+                series = self._series(association, study_uid)
+            except PeerRefused:
+                return self._study_count(association, study_uid)
+            wanted = [each for each in series if each.modality not in NON_IMAGE_MODALITIES]
+            if not wanted:
+                return None
+            total = 0
+            for each in wanted:
+                if each.instances is None:
+                    total += self._listed_images(association, study_uid, each.series_uid)
+                else:
+                    total += each.instances
+            return total
+
+    # store -------------------------------------------------------------------------------
+
+    def _store_batch(
+        self, batch: list[Outgoing], contexts: dict[tuple[str, str], PresentationContext]
+    ) -> list[StoreOutcome]:
+        if not any(outgoing.error is None for outgoing in batch):
+            return [outgoing.unsent(outgoing.error) for outgoing in batch]
+        try:
+            with self._association(list(contexts.values())) as association:
+                return [self._store_one(association, outgoing) for outgoing in batch]
+        except _NothingTaken:  # says nothing of the next batch, and no retry will change it
+            return [
+                outgoing.unsent(outgoing.error or self._not_taken(outgoing)) for outgoing in batch
+            ]
+
+    def _store_one(self, association: Association, outgoing: Outgoing) -> StoreOutcome:
+        if outgoing.error is not None:
+            return outgoing.unsent(outgoing.error)
+        if not association.is_established:
+            return outgoing.unsent(
+                PeerBusy(f"{self} ended the association before this object; it is tried again")
+            )
+        accepted = {
+            str(context.transfer_syntax[0])
+            for context in association.accepted_contexts
+            if context.abstract_syntax == outgoing.sop_class_uid
+        }
+        if not accepted & set(outgoing.syntaxes):
+            return outgoing.unsent(self._not_taken(outgoing))
+        association.dimse_timeout = self._timeout_s + outgoing.size / _SLOWEST_LINK
+        try:
+            answer = association.send_c_store(outgoing.dataset())
+        except (RuntimeError, ValueError, AttributeError, OSError) as error:
+            if association.is_established:
+                return outgoing.unsent(PeerRefused(f"can't be encoded for {self}: {error}"))
+            return outgoing.unsent(PeerBusy(f"{self} ended the association: {error}"))
+        return self._outcome(outgoing, answer)
+
+    def _not_taken(self, outgoing: Outgoing) -> PeerRefused:
+        return PeerRefused(
+            f"{self} does not take SOP class {outgoing.sop_class_uid} in transfer syntax "
+            f"{outgoing.syntaxes[0]}. Enable it there, or take this kind out of the "
+            "destination's `accepts`"
+        )
+
+    def _outcome(self, outgoing: Outgoing, answer: Dataset) -> StoreOutcome:
+        status = int(answer.Status) if "Status" in answer else None
+        if status == _DUPLICATE:  # UIDs are derived: it has just this object
+            return StoreOutcome(outgoing.sop_instance_uid, status, note="the peer had it already")
+        error = self._error_of(answer, f"C-STORE of {outgoing.sop_instance_uid}")
+        note = ""
+        if error is None and status:
+            note = f"warning 0x{status:04X} {answer.get('ErrorComment', '')}".strip()
+        return StoreOutcome(outgoing.sop_instance_uid, status, error, note)
+
+    # find --------------------------------------------------------------------------------
+
+    def _series(self, association: Association, study_uid: str) -> list[SeriesCount]:
+        keys = {
+            "QueryRetrieveLevel": "SERIES",
+            "StudyInstanceUID": study_uid,
+            "SeriesInstanceUID": "",
+            "Modality": "",
+            "NumberOfSeriesRelatedInstances": "",
+        }
+        return [
+            SeriesCount(
+                str(match.get("SeriesInstanceUID", "")),
+                str(match.get("Modality", "") or ""),
+                _number(match, "NumberOfSeriesRelatedInstances"),
+            )
+            for match in self._find(association, keys)
+        ]
+
+    def _listed_images(self, association: Association, study_uid: str, series_uid: str) -> int:
+        keys = {
+            "QueryRetrieveLevel": "IMAGE",
+            "StudyInstanceUID": study_uid,
+            "SeriesInstanceUID": series_uid,
+            "SOPInstanceUID": "",
+        }
+        return len({str(match.get("SOPInstanceUID")) for match in self._find(association, keys)})
+
+    def _study_count(self, association: Association, study_uid: str) -> int | None:
+        keys = {
+            "QueryRetrieveLevel": "STUDY",
+            "StudyInstanceUID": study_uid,
+            "NumberOfStudyRelatedInstances": "",
+        }
+        for match in self._find(association, keys):
+            return _number(match, "NumberOfStudyRelatedInstances")
+        return None
+
+    def _find(self, association: Association, keys: dict[str, str]) -> list[Dataset]:
+        query = Dataset()
+        for keyword, value in keys.items():
+            setattr(query, keyword, value)
+        what = f"C-FIND at {keys['QueryRetrieveLevel']} level"
+        if not association.is_established:
+            raise PeerBusy(f"{self} ended the association before {what}")
+        deadline = time.monotonic() + 4 * self._timeout_s
+        matches: list[Dataset] = []
+        for answer, match in association.send_c_find(query, _FIND):
+            if "Status" in answer and answer.Status in (0xFF00, 0xFF01):
+                if time.monotonic() > deadline:
+                    association.abort()
+                    raise PeerBusy(f"{self} still answers {what} after {4 * self._timeout_s:g} s")
+                if match is not None:
+                    matches.append(match)
+                continue
+            error = self._error_of(answer, what)
+            if error:
+                raise error
+        return matches
+
+    # association -------------------------------------------------------------------------
+
+    @contextmanager
+    def _association(self, contexts: list[PresentationContext]) -> Iterator[Association]:
+        ae = AE(self._our_ae)
+        ae.connection_timeout = self._timeout_s
+        ae.acse_timeout = self._timeout_s
+        ae.dimse_timeout = self._timeout_s
+        ae.network_timeout = self._timeout_s
+        try:
+            association = ae.associate(
+                self._settings.host,
+                self._settings.port,
+                contexts=contexts,
+                ae_title=self._settings.ae_title,
+                evt_handlers=[(evt.EVT_CONN_OPEN, self._tune)],
+            )
+        except OSError as error:  # the name doesn't resolve
+            raise PeerUnreachable(f"{self}: {error}. Check host and port") from error
+        if not association.is_established:
+            raise self._why_not(association)
+        try:
+            yield association
+        finally:
+            if association.is_established:
+                association.release()
+            else:
+                association.kill()
+
+    def _tune(self, event: evt.Event) -> None:
+        # A peer that stops reading would block pynetdicom's send() for ever.
+        transport = event.assoc.dul.socket
+        connection = transport.socket if transport else None
+        if connection is None:
+            return
+        seconds = int(self._timeout_s)
+        interval = struct.pack("ll", seconds, int((self._timeout_s - seconds) * 1e6))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, interval)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _why_not(self, association: Association) -> PeerError:
+        answer = association.acceptor.primitive
+        if association.is_rejected and answer is not None:
+            reason = f"{self} rejected the association: {answer.reason_str}"
+            if answer.result == 0x02:
+                return PeerBusy(f"{reason}. It may take us later")
+            return PeerRefused(
+                f"{reason}. Check its AE title here, and that it knows us ({self._our_ae})"
+            )
+        if answer is not None and answer.result == 0x00:
+            return _NothingTaken(f"{self} takes none of the services we asked it for")
+        return PeerUnreachable(
+            f"{self}: no association within {self._timeout_s:g} s (no connection, no answer or "
+            "an abort). Check that it runs, its port, and the firewall between"
+        )
+
+    def _error_of(self, answer: Dataset, what: str) -> PeerError | None:
+        """Judge a DIMSE status (PS3.7 C, PS3.4 B.2.3 and C.4.1.1.4).
+
+        ============== ========= ==============================================
+        status         error     meaning
+        ============== ========= ==============================================
+        0x0000         none      success
+        0x0001, 0x01xx none      warning 0x0107, 0x0116
+        0xBxxx         none      warning: coerced or dropped elements
+        0xA7xx         busy      out of resources
+        0x0110, 0x0213 busy      processing failure, resource limitation
+        no answer      busy      time-out, or the association was dropped
+        all others     refused   trying again would get the same answer
+        ============== ========= ==============================================
+        """
+        if "Status" not in answer:
+            return PeerBusy(f"{self} did not answer {what} within {self._timeout_s:g} s or hung up")
+        status = int(answer.Status)
+        if status in (0x0000, 0x0001, 0x0107, 0x0116) or status & 0xF000 == 0xB000:
+            return None
+        comment = str(answer.get("ErrorComment", "") or "")[:200]
+        said = f"{self} answered {what} with 0x{status:04X}" + (f" ({comment})" if comment else "")
+        if status & 0xFF00 == 0xA700 or status in _TRANSIENT:
+            return PeerBusy(f"{said}: it lacks resources for now. See its log and disk space")
+        return PeerRefused(f"{said}. See the peer's log for why")
+
+
+class _NothingTaken(PeerRefused):
+    """It knows us, and accepts none of the presentation contexts."""
+
+
+def _number(match: Dataset, keyword: str) -> int | None:
+    try:
+        return int(match[keyword].value)
+    except (KeyError, TypeError, ValueError):
+        return None
