@@ -181,10 +181,12 @@ def _texts(dataset: Dataset) -> Iterable[str]:
 
 
 def _holds(charset: Sequence[str], texts: Iterable[str]) -> bool:
-    """Whether our own ``texts`` can be written in the source's character set."""
+    """Whether ``texts`` can be written in the source's character set."""
     text = "".join(texts)
     if text.isascii():
         return True  # every DICOM repertoire holds ASCII
+    if list(charset) == ["ISO_IR 13"]:  # one byte each; pydicom reads kanji there, writes "?"
+        return all(letter.isascii() or "\uff61" <= letter <= "\uff9f" for letter in text)
     codec = python_encoding.get(charset[0] if len(charset) == 1 else "")
     if not codec or charset[0] in ("", "ISO_IR 6"):
         return False
@@ -234,10 +236,12 @@ def finish(dataset: Dataset, header: Dataset, report: Report) -> None:
     The source's SpecificCharacterSet is kept when it can hold what Preread itself wrote;
     otherwise the whole object becomes ISO_IR 192.
     """
-    own = list(_texts(dataset))
+    texts = list(_texts(dataset))
     declared = header.get("SpecificCharacterSet") or ""
     charset = [declared] if isinstance(declared, str) else [str(c) for c in declared]
-    keep = _holds(charset, own)
+    if declared and len(charset) == 1:
+        texts += [str(header[k].value) for k in ("PatientName", "StudyDescription") if k in header]
+    keep = _holds(charset, texts)
     if not keep:
         dataset.SpecificCharacterSet = UTF8
     elif declared:
