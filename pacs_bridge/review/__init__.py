@@ -1,0 +1,15 @@
+"""The page where a radiologist reads, corrects and signs.
+
+Rooms: ``app`` puts it together; ``guard`` watches requests from outside, ``room`` says what
+every route can reach and who asks; ``pages`` shows, ``actions`` takes forms, ``api`` does
+both as JSON, ``pictures`` hands out images and files, ``login`` lets people in; ``editing``
+holds the rules of a verdict and a signature; ``rows``, ``plan``, ``present`` and ``labels``
+prepare what is shown; ``studio`` is what the page needs from the rest of the house;
+``server`` runs it.
+"""
+
+from pacs_bridge.review.app import create_app
+from pacs_bridge.review.server import RunningServer, serve_in_thread
+from pacs_bridge.review.studio import ObjectKind, Studio
+
+__all__ = ["ObjectKind", "RunningServer", "Studio", "create_app", "serve_in_thread"]

@@ -1,0 +1,125 @@
+"""Forms: what a reader changes without any script running."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Form
+from fastapi.responses import RedirectResponse, Response
+
+from imaging.report import FindingReview, Verdict
+from pacs_bridge.errors import UnknownStudy, WrongState
+from pacs_bridge.review.editing import TEXT_LIMIT, NotAccepted
+from pacs_bridge.review.pages import Draft, find_reading, show_study
+from pacs_bridge.review.room import KnownVisit, Visit, form_token
+
+router = APIRouter(
+    prefix="/studies/{study_uid}", include_in_schema=False, dependencies=[Depends(form_token)]
+)
+
+FormText = Annotated[str, Form(max_length=TEXT_LIMIT)]
+FormWord = Annotated[str, Form(max_length=400)]
+FormNumber = Annotated[int, Form()]
+
+
+@router.post("/findings/{tracking_uid}")
+def review(
+    visit: KnownVisit,
+    study_uid: str,
+    tracking_uid: str,
+    revision: FormNumber,
+    verdict: Annotated[Verdict, Form()],
+    text: FormText = "",
+    seen: FormWord = "",
+) -> Response:
+    """Keep a verdict and its text."""
+    value = FindingReview(tracking_uid=tracking_uid, verdict=verdict, text=text)
+    try:
+        visit.room.desk.review(study_uid, revision, value, visit.who, seen)
+    except WrongState as error:
+        draft = Draft(tracking_uid=tracking_uid, text=text)
+        return _refused(visit, study_uid, revision, error, draft)
+    return _back(study_uid, revision, f"finding-{tracking_uid}")
+
+
+@router.post("/report")
+def report(
+    visit: KnownVisit,
+    study_uid: str,
+    revision: FormNumber,
+    do: Annotated[Literal["save", "sign"], Form()],
+    impression: FormText = "",
+    name: FormWord = "",
+    organization: FormWord = "",
+    seen_impression: FormWord = "",
+    seen_reviews: FormWord = "",
+) -> Response:
+    """Keep the impression, or sign."""
+    desk = visit.room.desk
+    try:
+        if do == "save":
+            desk.impression(study_uid, revision, impression, visit.who, seen_impression)
+            return _back(study_uid, revision, "sign")
+        desk.sign(
+            study_uid,
+            revision,
+            visit.who,
+            name=name,
+            organization=organization,
+            impression=impression,
+            seen_impression=seen_impression,
+            seen_reviews=seen_reviews,
+        )
+    except WrongState as error:
+        draft = Draft(impression=impression, name=name, organization=organization)
+        return _refused(visit, study_uid, revision, error, draft)
+    return _back(study_uid, revision, "top")
+
+
+@router.post("/retry")
+def retry(
+    visit: KnownVisit,
+    study_uid: str,
+    revision: FormNumber,
+    sop_instance_uid: FormWord,
+    destination: FormWord,
+) -> Response:
+    """Try a delivery again."""
+    retry_delivery(visit, study_uid, sop_instance_uid, destination)
+    return _back(study_uid, revision, "deliveries")
+
+
+def retry_delivery(visit: Visit, study_uid: str, sop_instance_uid: str, destination: str) -> None:
+    """Try one of the study's deliveries again, and enter it into the audit trail.
+
+    Raises:
+        UnknownStudy: the study has no such delivery.
+    """
+    held = visit.room.store.deliveries_of(study_uid)
+    if (sop_instance_uid, destination) not in {(d.sop_instance_uid, d.destination) for d in held}:
+        raise UnknownStudy(f"study {study_uid} has no such delivery to {destination!r}")
+    visit.room.studio.retry_delivery(sop_instance_uid, destination, visit.who.who)
+    visit.room.store.record(
+        visit.who.who, "delivery-retried", study_uid, f"{sop_instance_uid} to {destination}"
+    )
+
+
+def refusal_of(visit: Visit, study_uid: str, revision: int, error: WrongState) -> str:
+    """The page's sentence for a change that was refused."""
+    if isinstance(error, NotAccepted):
+        return visit.say(error.label, **error.values)
+    state = find_reading(visit.room.store, study_uid, revision).state
+    return visit.say("wrong-state", state=state.label.in_(visit.language))
+
+
+def _refused(
+    visit: Visit, study_uid: str, revision: int, error: WrongState, draft: Draft
+) -> Response:
+    problem = refusal_of(visit, study_uid, revision, error)
+    reading = find_reading(visit.room.store, study_uid, revision)
+    return show_study(visit, reading, status=409, problem=problem, draft=draft)
+
+
+def _back(study_uid: str, revision: int, anchor: str) -> Response:
+    return RedirectResponse(f"/studies/{quote(study_uid)}?revision={revision}#{anchor}", 303)

@@ -1,0 +1,169 @@
+// Verdicts, texts and the signature. Every change is kept at once; one that could not be kept
+// stays in its field and says so.
+import { ask, fill, toast } from "./common.js";
+
+const PAUSE_MS = 900; // after the last key before a text is kept
+
+export function makeEditor(study, words, cards, onVerdict) {
+  const base = `/api/studies/${encodeURIComponent(study.study)}/revisions/${study.revision}`;
+  const form = document.getElementById("sign");
+  const impression = document.getElementById("impression");
+  const problem = document.getElementById("problem");
+  const confirm = document.getElementById("confirm");
+  const fields = new Map(); // textarea -> {kept, timer, seen, place, url, body}
+  let queue = Promise.resolve(); // changes go one after another, each made from the last answer
+  let running = 0;
+  let confirmed = false;
+
+  function put(field, extra = {}) {
+    const change = async () => {
+      const entry = fields.get(field);
+      clearTimeout(entry.timer);
+      const text = field.value;
+      running += 1;
+      say(entry, words.saving);
+      try {
+        const answer = await ask(entry.url, {
+          method: "PUT",
+          headers: { "Content-Type": "application/json", "X-CSRF-Token": study.csrf },
+          body: JSON.stringify({ ...entry.body(), text, ...extra, seen: entry.seen }),
+        });
+        const saved = await answer.json();
+        entry.kept = text;
+        take(saved, field);
+        say(entry, words.saved);
+        return true;
+      } catch (error) {
+        const sentence = error.status === 401 ? words["session-over"] : error.message;
+        say(entry, words["not-saved"], true);
+        problem.textContent = error.status ? sentence : `${words["not-saved"]}: ${sentence}`;
+        problem.hidden = false;
+        toast(problem.textContent);
+        return false;
+      } finally {
+        running -= 1;
+      }
+    };
+    queue = queue.then(change);
+    return queue;
+  }
+
+  function say(entry, sentence, wrong = false) {
+    entry.place.textContent = sentence;
+    entry.place.classList.toggle("problem", wrong);
+  }
+
+  // A version is taken over only for what this page changed itself. Where anything else moved,
+  // the old versions stay, so that a signature for what was never shown here is refused.
+  function take(saved, field) {
+    fields.get(field).seen = versionIn(saved.versions, field);
+    const decided = document.getElementById("decided");
+    if (decided) {
+      decided.textContent = fill(words.decided, { done: cards.length - saved.pending.length, all: cards.length });
+    }
+    if (moved(saved.versions)) {
+      document.getElementById("changed").hidden = false;
+      return;
+    }
+    form.elements.seen_reviews.value = saved.versions.reviews;
+    form.elements.seen_impression.value = saved.versions.impression;
+  }
+
+  const versionIn = (versions, field) =>
+    field === impression ? versions.impression : versions.by_finding[field.closest(".card").dataset.uid];
+  const moved = (versions) =>
+    [...fields].some(([field, entry]) => entry.seen !== versionIn(versions, field));
+
+  function watch(field, entry) {
+    fields.set(field, { ...entry, kept: "unsaved" in field.dataset ? null : field.defaultValue, timer: 0 });
+    field.addEventListener("input", () => {
+      const own = fields.get(field);
+      clearTimeout(own.timer);
+      say(own, "");
+      own.timer = setTimeout(() => keep(field), PAUSE_MS);
+    });
+    field.addEventListener("blur", () => keep(field));
+  }
+
+  function keep(field) {
+    return field.value === fields.get(field).kept ? queue : put(field);
+  }
+
+  async function decide(card, verdict) {
+    if (!card) return;
+    const field = card.querySelector("textarea");
+    if (!(await put(field, { verdict }))) return;
+    card.dataset.verdict = verdict;
+    card.querySelector("[data-role=verdict]").textContent = words[`verdict-${verdict}`];
+    for (const button of card.querySelectorAll("[aria-pressed]")) {
+      button.setAttribute("aria-pressed", String(button.value === verdict));
+    }
+    onVerdict(card.dataset.uid, verdict);
+  }
+
+  for (const card of cards) {
+    const field = card.querySelector("textarea");
+    watch(field, {
+      seen: card.dataset.seen,
+      place: card.querySelector("[data-role=saved]"),
+      url: `${base}/findings/${encodeURIComponent(card.dataset.uid)}/review`,
+      body: () => ({ verdict: card.dataset.verdict }),
+    });
+    card.querySelector("form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      decide(card, event.submitter?.value ?? card.dataset.verdict);
+    });
+  }
+  watch(impression, {
+    seen: study.impression,
+    place: document.getElementById("impression-saved"),
+    url: `${base}/impression`,
+    body: () => ({}),
+  });
+
+  const dirty = () => running > 0 || [...fields].some(([field, entry]) => field.value !== entry.kept);
+
+  form.addEventListener("submit", async (event) => {
+    if (confirmed) return; // on its way
+    event.preventDefault();
+    for (const field of fields.keys()) keep(field);
+    await queue;
+    if (event.submitter?.value !== "sign" || dirty()) return;
+    const open = cards.filter((card) => card.dataset.verdict === "pending");
+    if (open.length) {
+      problem.textContent = fill(words["pending-left"], { numbers: open.map((card) => card.dataset.number).join(", ") });
+      problem.hidden = false;
+      toast(problem.textContent);
+      open[0].scrollIntoView({ block: "center" });
+      open[0].focus({ preventScroll: true });
+      return;
+    }
+    const count = (verdict) => cards.filter((card) => card.dataset.verdict === verdict).length;
+    document.getElementById("confirm-summary").textContent =
+      fill(words["sign-summary"], { accepted: count("accepted"), rejected: count("rejected") });
+    document.getElementById("confirm-empty").hidden = impression.value.trim() !== "";
+    confirm.returnValue = "";
+    confirm.showModal();
+  });
+  confirm.addEventListener("close", () => {
+    if (confirm.returnValue !== "sign") return;
+    confirmed = true;
+    form.requestSubmit(document.getElementById("sign-button"));
+  });
+  window.addEventListener("beforeunload", (event) => {
+    if (!confirmed && dirty()) event.preventDefault();
+  });
+
+  return {
+    decide,
+    dirty,
+    leaving: () => confirmed,
+    differs: (versions) => running === 0 && versions !== null && moved(versions),
+    toSignature() {
+      const name = document.getElementById("signer-name");
+      const goal = name && !name.value ? name : document.getElementById("sign-button");
+      form.scrollIntoView({ block: "center" });
+      goal.focus({ preventScroll: true });
+    },
+  };
+}

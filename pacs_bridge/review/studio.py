@@ -1,0 +1,48 @@
+"""What the page needs beyond the database: pictures, files, and the steps that follow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Protocol
+
+from imaging.report import Signature
+from pacs_bridge.store import Reading
+
+ObjectKind = Literal["SR", "SEG", "report.html", "findings.json"]
+
+
+class Studio(Protocol):
+    """Given to the page by the composition root.
+
+    Every method is called from threads, several at once. What it can't do it says with a
+    ``BridgeError`` or an ``ImagingError``, which the page shows.
+    """
+
+    def key_image(self, reading: Reading, tracking_uid: str) -> bytes:
+        """PNG of the finding's key slice with its outline drawn."""
+        ...
+
+    def slice_image(self, reading: Reading, k: int, outlines: bool) -> bytes:
+        """PNG of slice ``k`` of the analysed series, with or without the outlines on it."""
+        ...
+
+    def object_path(self, reading: Reading, kind: ObjectKind) -> Path | None:
+        """The newest object of that kind; None while there is none."""
+        ...
+
+    def sign(self, study_uid: str, revision: int, signature: Signature, who: str) -> None:
+        """Sign (``store.sign``) and start making and delivering the final objects.
+
+        Raises:
+            UnknownStudy: no such report.
+            WrongState: the reading no longer awaits a signature.
+        """
+        ...
+
+    def retry_delivery(self, sop_instance_uid: str, destination: str, who: str) -> None:
+        """Try one delivery again at once, also after it was given up.
+
+        Raises:
+            UnknownStudy: no such delivery.
+        """
+        ...

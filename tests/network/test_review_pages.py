@@ -1,0 +1,388 @@
+"""What the page and its JSON API show and do, over HTTP."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from imaging.language import Language, Text
+from imaging.notices import notice
+from imaging.report import FindingReview, Verdict
+from pacs_bridge.review.labels import LABELS
+from pacs_bridge.states import State
+from tests.network.review_samples import add, fill, supersede
+from tests.network.review_site import Site, first, make_site, page_of
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Loopback, nobody logs in."""
+    return make_site(tmp_path)
+
+
+# the worklist ----------------------------------------------------------------------------
+
+
+def test_the_worklist_shows_every_study_with_state_flag_and_reason(site: Site) -> None:
+    studies = fill(site.store)
+    page = site.client.get("/").text
+    for study in studies.values():
+        assert f'href="/studies/{study.study_uid}"' in page
+    assert "张三 · ZHANG SAN" in page
+    assert "JPEG 2000 stream of image 17 is damaged" in page
+    assert page.count('<span class="badge awaiting-signature">') == 2
+    row = page.split(f'data-study="{studies["open"].study_uid}"')[1].split("</tr>")[0]
+    assert '<span class="count">3</span>' in row
+    assert "2026-11-20" in row and '<td class="num">3</td>' in row
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("state=person", {"open", "clear", "failed", "refused"}),
+        ("state=awaiting-signature", {"open", "clear"}),
+        ("state=working", {"analysing", "receiving"}),
+        ("state=flagged", {"open", "final"}),
+        ("state=final", {"final"}),
+        ("q=müller", {"failed"}),
+        ("q=张三", {"open"}),
+        ("q=P00012", {"clear"}),
+        ("q=A26-0015", {"analysing"}),
+        ("q=chest+zhang", {"open"}),
+        ("state=failed&q=zhang", set()),
+    ],
+)
+def test_filter_and_search(site: Site, query: str, names: set[str]) -> None:
+    studies = fill(site.store)
+    for page in (site.client.get(f"/?{query}").text, site.client.get(f"/worklist?{query}").text):
+        shown = set(re.findall(r'data-study="([^"]+)"', page))
+        assert shown == {studies[name].study_uid for name in names}
+    listed = site.client.get(f"/api/worklist?{query}").json()
+    assert {row["study_uid"] for row in listed} == shown
+
+
+def test_an_empty_worklist_says_how_to_send(tmp_path: Path) -> None:
+    site = make_site(tmp_path, listener={"ae_title": "READER7", "port": 10477})
+    page = site.client.get("/").text
+    assert "READER7" in page and "10477" in page and "storescu -aec READER7" in page
+    add(site.store, 1)
+    assert "storescu" not in site.client.get("/").text
+
+
+# a study ---------------------------------------------------------------------------------
+
+
+def test_a_study_shows_its_findings_warnings_plan_and_deliveries(site: Site) -> None:
+    page = site.client.get(page_of(add(site.store, 1))).text
+    assert "14.2 × 11.4 mm" in page and "959 mm³" in page and "0.94" in page
+    assert "39 / 120" in page
+    assert "reference weights for research" in page
+    assert "a localizer (scout), not a volume" in page and "CHEST 5 mm SOFT" in page
+    assert "the PACS counts 182 images" in page
+    assert "no connection" in page and 'data-role="retry"' in page
+    assert page.count('class="accept"') == 3 and 'id="sign-button"' in page
+
+
+@pytest.mark.parametrize("kept", ["{", '{"verdicts": [{"notices": [{"code": 1}]}]}', "[]", '"x"'])
+def test_a_plan_that_cannot_be_read_does_not_hide_the_study(site: Site, kept: str) -> None:
+    study = add(site.store, 1)
+    site.store.set_plan(study.study_uid, 1, kept)
+    answer = site.client.get(page_of(study))
+    assert answer.status_code == 200
+    assert LABELS["plan-damaged"].en.replace("'", "&#39;") in answer.text
+
+
+@pytest.mark.parametrize("name", ["failed", "refused"])
+def test_a_study_without_a_read_says_why(site: Site, name: str) -> None:
+    study = fill(site.store)[name]
+    page = site.client.get(page_of(study)).text
+    why = page.split('id="why"')[1].split("</div>")[0]
+    assert site.store.reading(study.study_uid).reason.en in why
+    assert 'id="sign-button"' not in page
+
+
+def test_a_study_that_is_still_coming_in_has_a_page(site: Site) -> None:
+    page = site.client.get(page_of(add(site.store, 1, state=State.RECEIVING)))
+    assert page.status_code == 200 and "Nothing to review yet" in page.text
+
+
+def test_a_superseded_revision_is_for_looking_only(site: Site) -> None:
+    study = add(site.store, 1)
+    supersede(site.store, study)
+    old = site.client.get(page_of(study), params={"revision": 1}).text
+    assert "Late images made a newer revision" in old and "Go to revision 2" in old
+    assert 'id="sign-button"' not in old and 'class="accept"' not in old
+    assert "14.2 × 11.4 mm" in old
+    assert site.client.get(page_of(study)).text.count("14.2 × 11.4 mm") == 0
+
+
+def test_a_signed_study_says_by_whom_and_takes_no_more(site: Site) -> None:
+    study = add(site.store, 1, state=State.FINAL)
+    page = site.client.get(page_of(study)).text
+    assert "Verified by 陈丽 · Chen Li, County Hospital" in page
+    assert "2026-11-21T08:30:00+00:00" in page or "2026-11-21" in page
+    assert "Solid nodule, follow up." in page and 'id="sign-button"' not in page
+
+
+@pytest.mark.parametrize("path", ["/studies/1.2.3", "/api/studies/1.2.3", "/nothing", "/studies/"])
+def test_what_is_not_there(site: Site, path: str) -> None:
+    assert site.client.get(path).status_code == 404
+
+
+def test_text_from_images_is_never_markup(site: Site) -> None:
+    evil = '<script>alert(1)</script>"><img src=x onerror=alert(2)>'
+    study = add(site.store, 1, name=evil)
+    site.store.save_impression(study.study_uid, 1, "</script><b>x</b>", "zhang")
+    site.store.save_review(
+        study.study_uid, 1, FindingReview(tracking_uid=first(study), text="</textarea><i>"), "z"
+    )
+    reason = Text(en=f"r {evil}", zh=evil)
+    bad = add(site.store, 2, name=evil, state=State.FAILED, reason=reason)
+    for path in ("/", "/worklist", page_of(study), page_of(bad)):
+        page = site.client.get(path).text
+        assert "<script>alert" not in page and "<img src=x" not in page
+        assert "</script><b>" not in page and "</textarea><i>" not in page
+        assert "&lt;script&gt;alert(1)" in page
+
+
+def test_a_stand_in_model_is_stamped(site: Site) -> None:
+    study = add(site.store, 1, fake=True, warnings=(notice("fake-model"),))
+    assert "NOT FOR CLINICAL USE" in site.client.get(page_of(study)).text
+
+
+# pictures and files ----------------------------------------------------------------------
+
+
+def test_pictures_are_png_and_outlines_can_be_left_off(site: Site) -> None:
+    study = add(site.store, 1)
+    key = site.client.get(f"{page_of(study)}/findings/{first(study)}/image.png?revision=1")
+    with_outlines = site.client.get(f"{page_of(study)}/slices/38.png?revision=1&outlines=true")
+    without = site.client.get(f"{page_of(study)}/slices/38.png?revision=1&outlines=false")
+    for answer in (key, with_outlines, without):
+        assert answer.headers["content-type"] == "image/png"
+        assert answer.content.startswith(b"\x89PNG")
+    assert with_outlines.content != without.content
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["slices/120.png?revision=1", "slices/-1.png?revision=1", "slices/0.png?revision=9",
+     "findings/1.2.3/image.png?revision=1"],
+)  # fmt: skip
+def test_a_picture_that_is_not_there(site: Site, path: str) -> None:
+    study = add(site.store, 1)
+    assert site.client.get(f"{page_of(study)}/{path}").status_code == 404
+
+
+def test_files_are_handed_out_and_recorded(site: Site) -> None:
+    study = add(site.store, 1)
+    for kind, media in (("SR", "application/dicom"), ("findings.json", "application/json")):
+        answer = site.client.get(f"{page_of(study)}/files/{kind}?revision=1")
+        assert answer.headers["content-type"] == media and kind in answer.text
+    html = site.client.get(f"{page_of(study)}/files/report.html?revision=1")
+    assert "sandbox" in html.headers["content-security-policy"]
+    assert [what for what, _ in site.happened()].count("file-taken") == 3
+    assert site.client.get(f"{page_of(study)}/files/passwd?revision=1").status_code == 422
+
+
+# the reader's work -----------------------------------------------------------------------
+
+
+def test_a_finding_is_accepted_with_words(site: Site) -> None:
+    study = add(site.store, 1)
+    answer = site.form(
+        f"{page_of(study)}/findings/{first(study)}", verdict="accepted", text="实性结节\r\nstable"
+    )
+    assert answer.status_code == 303
+    report = site.store.reading(study.study_uid).report
+    assert report is not None
+    review = report.review_of(report.findings[0])
+    assert review.verdict is Verdict.ACCEPTED and review.text == "实性结节\nstable"
+    assert "实性结节" in site.client.get(page_of(study)).text
+    assert "finding-reviewed" in [what for what, _ in site.happened()]
+
+
+def test_signing_needs_a_verdict_on_each_finding(site: Site) -> None:
+    study = add(site.store, 1)
+    fields = {"do": "sign", "name": "Zhang^San", "organization": "County", "impression": "kept"}
+    answer = site.form(f"{page_of(study)}/report", **fields)
+    assert answer.status_code == 409
+    assert "finding 1, 2, 3 has no verdict yet" in answer.text
+    assert ">kept</textarea>" in answer.text and 'value="Zhang^San"' in answer.text
+    assert site.studio.signed == []
+    assert site.store.reading(study.study_uid).state is State.AWAITING_SIGNATURE
+
+
+def test_a_decided_study_is_signed_with_what_is_on_the_screen(site: Site) -> None:
+    study = add(site.store, 1)
+    site.decide(study)
+    fields = {"do": "sign", "name": "Zhang^San", "organization": "County", "impression": "Follow."}
+    answer = site.form(f"{page_of(study)}/report", **fields)
+    assert answer.status_code == 303
+    reading = site.store.reading(study.study_uid)
+    assert reading.report is not None and reading.report.signature is not None
+    assert reading.state is State.FINAL and reading.report.impression == "Follow."
+    assert reading.report.signature.name == "Zhang^San"
+    who = "at the machine (testclient), typed name: Zhang^San"
+    assert ("report-signed", who) in site.happened()
+    page = site.client.get(page_of(study)).text
+    assert "Verified by Zhang San, County" in page and "Follow." in page
+
+
+def test_a_study_without_findings_can_be_signed(site: Site) -> None:
+    study = add(site.store, 1, findings=0)
+    answer = site.form(f"{page_of(study)}/report", do="sign", name="Li^Si", organization="County")
+    assert answer.status_code == 303 and len(site.studio.signed) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["", "   ", "^", "a" * 65, "a=b=c=d", "a\\b", "a\x07b", "a^b^c^d^e^f"]
+)
+def test_a_name_that_is_no_person_name_does_not_sign(site: Site, name: str) -> None:
+    study = add(site.store, 1, findings=0)
+    answer = site.form(f"{page_of(study)}/report", do="sign", name=name, organization="County")
+    assert answer.status_code == 409 and "Family^Given" in answer.text
+    assert site.studio.signed == []
+
+
+def test_two_people_do_not_wipe_out_one_another(site: Site) -> None:
+    study = add(site.store, 1)
+    versions = site.client.get(f"/api{page_of(study)}").json()["versions"]
+    path = f"/api{page_of(study)}/revisions/1/findings/{first(study)}/review"
+    seen = versions["by_finding"][first(study)]
+    assert site.put(path, verdict="accepted", text="mine", seen=seen).status_code == 200
+    late = site.put(path, verdict="rejected", text="theirs", seen=seen)
+    assert late.status_code == 409 and "somebody else" in late.json()["problem"]
+    form = site.form(
+        f"{page_of(study)}/findings/{first(study)}", verdict="rejected", text="theirs", seen=seen
+    )
+    assert form.status_code == 409 and ">theirs</textarea>" in form.text
+    report = site.store.reading(study.study_uid).report
+    assert report is not None and report.review_of(report.findings[0]).text == "mine"
+    same = site.put(path, verdict="accepted", text="mine", seen=seen)
+    assert same.status_code == 200  # a retry of what is kept already is no conflict
+
+
+def test_nobody_signs_what_they_did_not_see(site: Site) -> None:
+    study = add(site.store, 1)
+    site.decide(study)
+    page = site.client.get(page_of(study)).text
+    seen = re.search(r'name="seen_reviews" value="(\w+)"', page)
+    seen_impression = re.search(r'name="seen_impression" value="(\w+)"', page)
+    assert seen and seen_impression
+    fields = {"do": "sign", "name": "Li^Si", "organization": "C", "seen_reviews": seen[1],
+              "seen_impression": seen_impression[1], "impression": "mine"}  # fmt: skip
+    site.store.save_review(
+        study.study_uid, 1, FindingReview(tracking_uid=first(study), verdict=Verdict.REJECTED), "x"
+    )
+    answer = site.form(f"{page_of(study)}/report", **fields)
+    assert answer.status_code == 409 and "changed after this page was loaded" in answer.text
+    assert site.studio.signed == []
+
+
+@pytest.mark.parametrize("what", ["review", "impression", "sign"])
+def test_after_signing_nothing_changes(site: Site, what: str) -> None:
+    study = add(site.store, 1, state=State.FINAL)
+    before = site.store.reading(study.study_uid).report
+    if what == "review":
+        answer = site.form(
+            f"{page_of(study)}/findings/{first(study)}", verdict="rejected", text="late words"
+        )
+    else:
+        do = "sign" if what == "sign" else "save"
+        fields = {"do": do, "impression": "late words", "name": "Li^Si", "organization": "C"}
+        answer = site.form(f"{page_of(study)}/report", **fields)
+    assert answer.status_code == 409
+    assert "this study is now “Final”" in answer.text
+    assert site.store.reading(study.study_uid).report == before
+    path = f"/api{page_of(study)}/revisions/1/impression"
+    assert site.put(path, text="late").status_code == 409
+
+
+def test_the_whole_way_through_the_api(site: Site) -> None:
+    study = add(site.store, 1)
+    base = f"/api{page_of(study)}/revisions/1"
+    headers = {"X-CSRF-Token": site.csrf()}
+    for n, verdict in ((1, "accepted"), (2, "rejected"), (3, "accepted")):
+        answer = site.put(f"{base}/findings/{study.study_uid}.9.{n}/review", verdict=verdict)
+        assert answer.json()["pending"] == list(range(n + 1, 4))
+    assert answer.json()["positive"] == 2
+    assert site.put(f"{base}/impression", text="Two nodules.").status_code == 200
+    body = {"name": "Zhang^San", "organization": "County"}
+    signed = site.client.post(f"{base}/signature", json=body, headers=headers)
+    assert signed.status_code == 202 and signed.json()["state"] == "final"
+    reading = site.client.get(f"/api{page_of(study)}").json()
+    assert reading["report"]["signature"]["name"] == "Zhang^San"
+    assert reading["report"]["impression"] == "Two nodules."
+    assert not reading["editable"]
+    whats = [event["what"] for event in reading["events"]]
+    assert whats.count("finding-reviewed") == 3 and whats.count("report-signed") == 1
+
+
+def test_the_api_is_described(site: Site) -> None:
+    paths = site.client.get("/api/openapi.json").json()["paths"]
+    assert {"/api/worklist", "/api/studies/{study_uid}", "/api/session"} <= set(paths)
+    assert all(path.startswith("/api/") for path in paths)
+
+
+def test_status_tells_an_open_page_of_a_change(site: Site) -> None:
+    study = add(site.store, 1)
+    path = f"/api{page_of(study)}/status?revision=1"
+    before = site.client.get(path).json()
+    site.store.save_impression(study.study_uid, 1, "new", "zhang")
+    after = site.client.get(path).json()
+    assert before["versions"]["impression"] != after["versions"]["impression"]
+    supersede(site.store, study)
+    assert site.client.get(path).json()["newest"] == 2
+
+
+def test_a_delivery_is_tried_again(site: Site) -> None:
+    study = add(site.store, 1)
+    stuck = next(d for d in site.store.deliveries_of(study.study_uid) if d.kind == "SEG")
+    fields = {"sop_instance_uid": stuck.sop_instance_uid, "destination": "main PACS"}
+    assert site.form(f"{page_of(study)}/retry", **fields).status_code == 303
+    assert [r[:2] for r in site.studio.retried] == [(stuck.sop_instance_uid, "main PACS")]
+    assert site.form(f"{page_of(study)}/retry", **fields | {"destination": "x"}).status_code == 404
+    assert len(site.studio.retried) == 1
+
+
+# language --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("accept", "shown"),
+    [("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"), ("en-GB", "en"), ("de,zh;q=0.3,en;q=0.4", "en"),
+     ("de", "zh-CN"), ("", "zh-CN"), ("zh;q=x", "zh-CN")],
+)  # fmt: skip
+def test_the_browser_chooses_the_language_else_the_site(
+    tmp_path: Path, accept: str, shown: str
+) -> None:
+    site = make_site(tmp_path, review={"language": "zh"})
+    page = site.browser(**{"accept-language": accept}).get("/").text
+    assert f'<html lang="{shown}">' in page
+
+
+def test_a_chosen_language_stays(site: Site) -> None:
+    study = add(site.store, 1)
+    answer = site.form("/language", language="zh", next=page_of(study))
+    assert answer.status_code == 303 and answer.headers["location"] == page_of(study)
+    page = site.client.get(page_of(study)).text
+    assert "工作列表" in page and "接受" in page and "定位像" in page
+    assert "Accept <kbd>" not in page
+
+
+@pytest.mark.parametrize("elsewhere", ["//evil.example", "https://evil.example/", "/\\evil", "x"])
+def test_nobody_is_sent_elsewhere(site: Site, elsewhere: str) -> None:
+    answer = site.form("/language", language="zh", next=elsewhere)
+    assert answer.headers["location"] == "/"
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_no_page_leaves_a_blank_unfilled(site: Site, language: Language) -> None:
+    studies = fill(site.store)
+    site.client.cookies.set("preread_language", language)
+    for path in ("/", *map(page_of, studies.values())):
+        page = site.client.get(path).text.split('<script type="application/json"')[0]
+        assert not re.search(r"{\w+}", page)
