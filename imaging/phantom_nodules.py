@@ -63,21 +63,17 @@ def plant_nodules(
     to_wall = _distance_to_wall(frame, depth)
     planted: list[PlantedNodule] = []
     index = np.argwhere(to_wall < -3.0)
-    lateral = (
-        np.abs(index[:, 2] / to_wall.shape[2] - 0.5) * frame.grid.shape[2] > 80 / frame.spacing[2]
-    )
     sides = index[:, 2] > to_wall.shape[2] / 2
     for number, (diameter, kind, pleural) in enumerate(wanted):
         radius = diameter / 2
-        inside = -to_wall[tuple(index.T)]
-        fits = np.abs(inside - 0.5 * radius) < 1.2 if pleural else inside > radius + 4
+        left = bool(number % 2)
         if pleural:
-            fits &= lateral
-        fits &= sides == bool(number % 2)
-        choices = index[fits]
+            choices = _on_chest_wall(frame, depth, left, 0.6 * radius)
+        else:
+            fits = (-to_wall[tuple(index.T)] > radius + 4) & (sides == left)
+            choices = frame.grid.to_lps(index[fits] * stride + [0, 0.5, 0.5])
         best, lowest = None, np.inf
-        for choice in choices[rng.permutation(len(choices))[:60]]:
-            centre = frame.grid.to_lps(choice * stride + [0, 0.5, 0.5])
+        for centre in choices[rng.permutation(len(choices))[:60]]:
             gaps = [np.linalg.norm(centre - p.centre_lps_mm) for p in planted]
             if gaps and min(gaps) < 40:
                 continue
@@ -110,6 +106,17 @@ def _distance_to_wall(frame: Frame, depth: Voxels) -> Voxels:
     distance.SetUseImageSpacing(True)
     out: Voxels = sitk.GetArrayFromImage(distance.Execute(image))
     return out
+
+
+def _on_chest_wall(frame: Frame, depth: Voxels, left: bool, inward: float) -> NDArray[np.float64]:
+    """Points (n, 3), LPS mm, ``inward`` mm from the ribs of one side, at the chest's widest."""
+    slices, rows, columns = depth.shape
+    k, j = np.mgrid[slices // 4 : slices * 2 // 3, rows * 2 // 5 : rows * 3 // 5]
+    lung = depth[k, j] < 0
+    last = columns - 1 - np.argmax(lung[..., ::-1], axis=-1) if left else np.argmax(lung, axis=-1)
+    edge = frame.grid.to_lps(np.stack([k, 2 * j + 0.5, 2 * last + 0.5], axis=-1))[lung.any(axis=-1)]
+    points: NDArray[np.float64] = edge + [-inward if left else inward, 0, 0]
+    return points
 
 
 def _box(frame: Frame, centre: NDArray[np.float64], reach: float) -> tuple[slice, slice, slice]:

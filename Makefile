@@ -1,0 +1,95 @@
+# Preread: one command each. `make` alone says what there is.
+#
+# Each purpose has a virtual environment of its own, so that no command changes another's.
+# A stamp named after the lock and pyproject.toml makes a second run start at once.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+MAKEFLAGS += --no-builtin-rules
+
+DEMO_VENV ?= .venv-demo
+VENV ?= .venv-test
+LOCK := requirements.lock
+MARK := $(shell cat $(LOCK) pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
+DEMO_READY := $(DEMO_VENV)/.ready-$(MARK)
+TEST_READY := $(VENV)/.ready-$(MARK)
+
+# a study for the demo; empty: a simulated chest
+STUDY ?=
+# more flags for the demo, e.g. DEMO='--sample lidc --no-keep-running'
+DEMO ?=
+# two processes, a file's tests together because they share slow fixtures
+PYTEST ?= -n 2 --dist loadfile
+# more flags for pip, e.g. PIP='--find-links wheels' for a machine without internet
+PIP ?=
+
+TEST_PACKAGES := orthanc orthanc-dicomweb dcmtk dicom3tools postgresql \
+                 chromium chromium-driver fonts-noto-cjk
+
+.PHONY: help demo test test-all lint format bench lock clean
+
+help:  ## this list
+	@echo "Preread, preliminary reads of CT and MRI. Commands:"
+	@echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) |
+	    sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@echo
+	@echo "  make demo STUDY=folder    your own DICOM instead of the simulated chest"
+	@echo "  make test PYTEST='-k sr'  some tests only"
+
+demo: $(DEMO_READY)  ## install what a hospital would, run one chest CT through everything
+	@$(DEMO_VENV)/bin/preread demo $(if $(STUDY),--study "$(STUDY)") $(DEMO)
+
+test: lint  ## format, style, types, layers, and every test but the slow ones
+	@$(VENV)/bin/python -m pytest -m "not slow" $(PYTEST)
+
+test-all: lint  ## the same with the slow tests
+	@$(VENV)/bin/python -m pytest $(PYTEST)
+
+lint: $(TEST_READY)  ## format, style, types and layers only
+	@$(VENV)/bin/ruff format --check --quiet .
+	$(VENV)/bin/ruff check --quiet .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache
+
+format: $(TEST_READY)  ## put the code into its format
+	@$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+bench: $(TEST_READY)  ## every benchmark, one after another
+	@for file in benchmarks/[a-z]*.py; do
+	    [ -e "$$file" ] || { echo "no benchmarks yet"; break; }
+	    name=$${file##*/}
+	    $(VENV)/bin/python -m "benchmarks.$${name%.py}"
+	done
+
+lock:  ## resolve every package again and write requirements.lock
+	@folder=$$(mktemp -d)
+	trap 'rm -rf "$$folder"' EXIT
+	$$(.ci/python) -m venv "$$folder"
+	"$$folder"/bin/python .ci/lock.py $(PIP)
+
+clean:  ## remove the environments and caches that these commands made
+	@rm -rf $(DEMO_VENV) $(VENV) build .mypy_cache .ruff_cache .pytest_cache
+
+# --no-compile: bytecode is written when a module is first used, most are never
+define INSTALL
+	@python=$$(.ci/python)
+	[ -x $(1)/bin/pip ] || "$$python" -m venv $(1)
+	echo "installing into $(1) ..."
+	$(1)/bin/pip install --quiet --no-compile --prefer-binary $(PIP) -c $(LOCK) -e '.[$(2)]' $(3)
+	rm -f $(1)/.ready-*
+	touch $@
+endef
+
+$(DEMO_READY):
+	$(call INSTALL,$(DEMO_VENV),cpu)
+
+# torch is here for the training code's types and tests
+$(TEST_READY):
+	@.ci/packages $(TEST_PACKAGES)
+	$(call INSTALL,$(VENV),cpu$(comma)monai$(comma)postgres$(comma)dev,pytest-xdist)
+
+comma := ,

@@ -1,0 +1,141 @@
+"""What the README tells people to type must work: its blocks are run, its settings are read.
+
+A block that can't be run here has ``<!-- not run: reason -->`` right above it. The commands run
+in one folder, in the README's order, with a simulated chest CT as ``study/``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from imaging.phantom import NoduleKind, make_phantom, write_series
+from pacs_bridge.settings import load_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FENCE = re.compile(
+    r"(?:<!--(?P<note>(?:(?!-->).)*)-->\n)?^[ ]*```(?P<kind>\w+)\n(?P<text>.*?)^[ ]*```$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    kind: str
+    text: str
+    not_run: str
+
+    def commands(self) -> Iterator[str]:
+        joined = self.text.replace("\\\n", " ")
+        for line in joined.splitlines():
+            assert line.startswith("$ "), f"a console line without a prompt: {line!r}"
+            yield line.removeprefix("$ ")
+
+
+def blocks() -> list[Block]:
+    found = []
+    for match in FENCE.finditer(README):
+        note = (match["note"] or "").strip()
+        reason = note.removeprefix("not run:").strip() if note.startswith("not run:") else ""
+        found.append(Block(match["kind"], match["text"], reason))
+    return found
+
+
+def test_every_fence_is_seen() -> None:
+    fences = len(re.findall(r"^\s*```", README, re.MULTILINE))
+    assert fences == 2 * len(blocks())
+    assert {block.kind for block in blocks()} <= {"console", "bash", "toml", "lua"}
+    assert len([b for b in blocks() if b.kind == "console" and not b.not_run]) >= 2
+
+
+def test_the_settings_are_settings(tmp_path: Path) -> None:
+    """Each TOML block is a whole settings file that Preread accepts."""
+    toml = [block for block in blocks() if block.kind == "toml"]
+    assert toml
+    for number, block in enumerate(toml):
+        file = tmp_path / f"{number}.toml"
+        file.write_text(block.text, encoding="utf-8")
+        settings = load_settings(file, environment={})
+        assert settings.destinations
+        assert settings.assembly.source is not None
+
+
+def test_blocks_that_are_not_run_still_name_real_commands() -> None:
+    """`make x` is a target; `preread x` is a command with these arguments."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    skipped = [block for block in blocks() if block.kind == "console" and block.not_run]
+    assert skipped
+    for block in skipped:
+        for command in block.commands():
+            program, *arguments = shlex.split(command)
+            if program == "make":
+                assert re.search(rf"^{arguments[0]}:", makefile, re.MULTILINE), command
+            elif program == "preread":
+                helped = preread([arguments[0], "--help"], ROOT)
+                assert helped.returncode == 0, helped.stderr
+                for flag in (a for a in arguments if a.startswith("--")):
+                    assert flag in helped.stdout, command
+            else:
+                assert program == "docker", command
+
+
+def preread(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pacs_bridge.cli", *arguments]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PREREAD_")}
+    environment["PYTHONPATH"] = str(ROOT)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True,
+        timeout=400, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def test_commands_run_and_do_what_the_text_says(tmp_path: Path) -> None:
+    nodule = ((16.0, NoduleKind.SOLID, False),)
+    phantom = make_phantom(2, slices=110, pixels=256, nodules=nodule)
+    write_series(phantom, tmp_path / "study")
+    ran = []
+    for block in blocks():
+        if block.kind not in ("console", "bash") or block.not_run:
+            continue
+        for command in block.commands():
+            words, _, target = command.partition(" > ")
+            program, *arguments = shlex.split(words)
+            assert program == "preread", f"{command}: only preread's own commands are run here"
+            done = preread(arguments, tmp_path)
+            # doctor says 1 when something is bad here, such as the example's PACS not answering
+            allowed = (0, 1) if arguments[0] == "doctor" else (0,)
+            assert done.returncode in allowed, f"{command}\n{done.stdout}\n{done.stderr}"
+            assert "Traceback" not in done.stderr, f"{command}\n{done.stderr}"
+            if target:
+                (tmp_path / target.strip()).write_text(done.stdout, encoding="utf-8")
+            ran.append(arguments[0])
+    assert {"analyse", "schema", "models", "settings", "doctor"} <= set(ran)
+
+    named = re.search(r"`result/` then holds (.*?), a versioned contract", README, re.DOTALL)
+    assert named
+    for name in re.findall(r"`([\w.]+)`", named[1]):
+        assert (tmp_path / "result" / name).stat().st_size > 0, name
+    report = json.loads((tmp_path / "result" / "findings.json").read_text(encoding="utf-8"))
+    keys = re.search(r"Every finding has (.*?); the report", README, re.DOTALL)
+    assert keys
+    wanted = re.findall(r"`(\w+)`", keys[1])
+    assert len(wanted) >= 10
+    assert report["findings"], "the 16 mm nodule of the simulated chest was not found"
+    for finding in report["findings"]:
+        assert not [key for key in wanted if key not in finding]
+    assert "warnings" in report
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", README))
+def test_links_lead_somewhere(link: str) -> None:
+    assert (ROOT / link).is_file(), link
