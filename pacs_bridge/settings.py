@@ -176,6 +176,8 @@ class Settings(_Section):
 def load_settings(path: Path | None = None, environment: dict[str, str] | None = None) -> Settings:
     """Read a TOML file, then ``PREREAD_SECTION__KEY`` variables over it.
 
+    A variable that begins with ``[`` is a TOML list: ``PREREAD_MODELS__ENABLED=["a", "b"]``.
+
     Args:
         path: the file; None: defaults only.
         environment: instead of ``os.environ``.
@@ -218,7 +220,16 @@ def _overlay(values: dict[str, Any], environment: Any) -> None:
         place = values
         for key in keys[:-1]:
             place = place.setdefault(key, {})
-        place[keys[-1]] = text
+            if not isinstance(place, dict):
+                raise SettingsError(f"{name}: {key} is a value of its own, not a section")
+        place[keys[-1]] = _listed(name, text) if text.lstrip().startswith("[") else text
+
+
+def _listed(name: str, text: str) -> Any:
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{name} = {text!r} is no TOML list: {error}") from error
 
 
 def settings_template() -> str:

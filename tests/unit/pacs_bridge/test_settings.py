@@ -152,6 +152,18 @@ def test_a_mistake_in_the_environment_is_named() -> None:
         load_settings(None, {"PREREAD_LISTENER__PROT": "1"})
 
 
+def test_lists_come_from_the_environment_too() -> None:
+    chosen = load_settings(None, {"PREREAD_LISTENER__CALLING_AE_TITLES": '["CT1", "CT2"]'})
+    assert chosen.listener.calling_ae_titles == ("CT1", "CT2")
+    with pytest.raises(SettingsError, match="PREREAD_MODELS__ENABLED"):
+        load_settings(None, {"PREREAD_MODELS__ENABLED": "[a"})
+
+
+def test_a_section_that_is_given_as_a_value_is_named() -> None:
+    with pytest.raises(SettingsError, match="PREREAD_SITE__NAME: site is a value"):
+        load_settings(None, {"PREREAD_SITE": "x", "PREREAD_SITE__NAME": "y"})
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         Settings().listener.port = 5  # type: ignore[misc]
