@@ -92,7 +92,7 @@ class Grid:
 
     @cached_property
     def _inverse(self) -> NDArray[np.float64]:
-        return np.linalg.inv(self.affine)
+        return np.asarray(np.linalg.inv(self.affine), dtype=np.float64)
 
     def to_lps(self, index: ArrayLike) -> Points:
         """(k, j, i) indices, shape (..., 3), fractions allowed, to LPS mm, shape (..., 3)."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from imaging.geometry import Grid
 from imaging.resample import resample_mask, to_isotropic
-from imaging.volume import Mask, Volume
+from imaging.volume import Mask, Volume, Voxels
 
 SPACING_MM = 2.0
 AIR_HU = -450.0
@@ -91,7 +91,7 @@ def _cut(end_slice: Bools) -> bool:
     return float(np.count_nonzero(end_slice)) * SPACING_MM**2 > CUT_MM2
 
 
-def _body(hu: NDArray[np.generic]) -> Bools:
+def _body(hu: Voxels) -> Bools:
     """The body with the air in it: the largest dense piece, each slice filled.
 
     Opened first, by so little that the thinnest chest wall stays and the couch (a thin shell
@@ -102,7 +102,7 @@ def _body(hu: NDArray[np.generic]) -> Bools:
     return _fill_slices(sitk.GetArrayFromImage(sitk.RelabelComponent(labels)) == 1)
 
 
-def _lung_pieces(hu: NDArray[np.generic], body: Bools) -> Bools:
+def _lung_pieces(hu: Voxels, body: Bools) -> Bools:
     """Pieces of air in the body that are lung."""
     # One voxel off the body's skin: its partial volume is below the threshold as well.
     inner = ~_grown((hu >= AIR_HU) | ~body)
@@ -121,7 +121,8 @@ def _lung_pieces(hu: NDArray[np.generic], body: Bools) -> Bools:
         largest = max(largest, int(sizes[label]))
         if sizes[label] >= LEAST_SHARE * largest:
             lung |= piece
-    return _grown(lung) & (hu < AIR_HU) & body
+    aerated: Bools = hu < AIR_HU
+    return _grown(lung) & aerated & body
 
 
 def _closed(raw: Bools) -> Bools:

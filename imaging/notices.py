@@ -127,9 +127,14 @@ WORDING: dict[str, tuple[Severity, str, str]] = {
     ),
     "duplicate-positions": (
         Severity.WARNING,
-        "{count} image(s) lie at the position of another; {kept} of {of} images were used "
-        "({how})",
+        "{count} image(s) lie at the position of another; {kept} of {of} images were used ({how})",
         "{count} 幅图像位置重复;使用了 {of} 幅中的 {kept} 幅({how})",
+    ),
+    "inconsistent-images": (
+        Severity.WARNING,
+        "{count} image(s) differ in size, spacing or orientation and were left out; {kept} of "
+        "{of} were used ({how})",
+        "{count} 幅图像的尺寸、间距或方向不同,已排除;使用了 {of} 幅中的 {kept} 幅({how})",
     ),
     "thick-slices": (
         Severity.WARNING,
@@ -155,6 +160,12 @@ WORDING: dict[str, tuple[Severity, str, str]] = {
         Severity.WARNING,
         "the values do not look like Hounsfield units ({found})",
         "像素值不像 HU 值({found})",
+    ),
+    "finding-between-slices": (
+        Severity.WARNING,
+        "a possible lesion (score {score:.2f}) lies on interpolated slices only and could not be "
+        "marked; send the missing slices",
+        "疑似病灶(评分 {score:.2f})仅位于插值层,无法标记;请补传缺失层",
     ),
     # model
     "reference-weights": (

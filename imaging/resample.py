@@ -105,4 +105,5 @@ def _run(image: sitk.Image, target: Grid, fill: float, how: int) -> sitk.Image:
     resampler.SetInterpolator(how)
     resampler.SetDefaultPixelValue(fill)
     resampler.SetOutputPixelType(sitk.sitkFloat32)
-    return resampler.Execute(image)
+    result: sitk.Image = resampler.Execute(image)
+    return result

@@ -6,17 +6,29 @@ Every method is one transaction and can be called from any thread. Values come o
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, create_engine, event, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    create_engine,
+    event,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from imaging.language import Text
 from imaging.report import FindingReview, Report, Signature, Stage
+from pacs_bridge.dimse.images import is_image_class
 from pacs_bridge.errors import SettingsError, UnknownStudy, WrongState
 from pacs_bridge.states import DeliveryState, State
 from pacs_bridge.tables import deliveries, events, instances, metadata, readings, studies
@@ -112,7 +124,7 @@ class Store:
     def record_instance(self, instance: Instance, study: Study) -> bool:
         """Keep that an object arrived; True when it is new or differs from what was held."""
         now = time.time()
-        with self.engine.begin() as db:
+        with self._writing() as db:
             known = db.execute(
                 select(instances.c.sha256).where(
                     instances.c.study_uid == instance.study_uid,
@@ -123,7 +135,10 @@ class Store:
                 return False
             row = _row(study) | {"first_received_at": now, "last_received_at": now}
             self._upsert(db, studies, row, ["study_uid"], {"last_received_at": now})
-            row = _row(instance) | {"received_at": now, "revision": None}
+            # Reports and segmentations, our own among them when a PACS routes them back, begin
+            # no reading.
+            revision = None if is_image_class(instance.sop_class_uid) else 0
+            row = _row(instance) | {"received_at": now, "revision": revision}
             self._upsert(db, instances, row, ["study_uid", "sop_instance_uid"], row)
             return True
 
@@ -148,30 +163,47 @@ class Store:
         with self.engine.connect() as db:
             return list(db.execute(query).scalars())
 
+    def study(self, study_uid: str) -> Study:
+        """A study as its images name it.
+
+        Raises:
+            UnknownStudy: nothing of it was ever received.
+        """
+        with self.engine.connect() as db:
+            query = select(studies).where(studies.c.study_uid == study_uid)
+            row = db.execute(query).mappings().first()
+        if row is None:
+            raise UnknownStudy(f"study {study_uid} was never received")
+        return _study(row)
+
     # readings ----------------------------------------------------------------------------
 
-    def open_reading(self, study_uid: str) -> int:
+    def open_reading(self, study_uid: str, opened_by: str) -> int | None:
         """Begin the next revision of a study over all images held; returns its number.
 
-        Doing it again while no newer image came returns the same revision. An older revision
+        None when no image came since the last one. Asking again with the same ``opened_by``
+        (a workflow that was interrupted) returns the revision it opened. An older revision
         that nobody signed becomes SUPERSEDED.
 
         Raises:
             UnknownStudy: nothing of it was ever received.
         """
         now = time.time()
-        with self.engine.begin() as db:
-            if not db.execute(select(studies).where(studies.c.study_uid == study_uid)).first():
+        with self._writing() as db:
+            held = select(studies.c.study_uid).where(studies.c.study_uid == study_uid)
+            if not db.execute(held.with_for_update()).first():
                 raise UnknownStudy(f"study {study_uid} was never received")
-            last = self._last_revision(db, study_uid)
-            fresh = db.execute(
-                select(func.count())
-                .select_from(instances)
-                .where(instances.c.study_uid == study_uid, instances.c.revision.is_(None))
-            ).scalar_one()
-            if last and not fresh:
-                return last
-            revision = last + 1
+            mine = db.execute(
+                select(readings.c.revision).where(
+                    readings.c.study_uid == study_uid, readings.c.opened_by == opened_by
+                )
+            ).scalar()
+            if mine is not None:
+                return int(mine)
+            unread = (instances.c.study_uid == study_uid) & instances.c.revision.is_(None)
+            if not db.execute(select(func.count()).where(unread)).scalar_one():
+                return None
+            revision = self._last_revision(db, study_uid) + 1
             db.execute(
                 update(readings)
                 .where(
@@ -183,14 +215,10 @@ class Store:
             db.execute(
                 readings.insert().values(
                     study_uid=study_uid, revision=revision, state=State.PLANNING,
-                    opened_at=now, changed_at=now,
+                    opened_by=opened_by, opened_at=now, changed_at=now,
                 )
             )  # fmt: skip
-            db.execute(
-                update(instances)
-                .where(instances.c.study_uid == study_uid, instances.c.revision.is_(None))
-                .values(revision=revision)
-            )
+            db.execute(update(instances).where(unread).values(revision=revision))
             return revision
 
     def set_state(
@@ -265,7 +293,7 @@ class Store:
             .limit(limit)
         )
         if states:
-            wanted = readings.c.state.in_(states)
+            wanted: ColumnElement[bool] = readings.c.state.in_(states)
             if State.RECEIVING in states:
                 wanted = wanted | readings.c.state.is_(None)
             query = query.where(wanted)
@@ -274,9 +302,7 @@ class Store:
 
     # the reader --------------------------------------------------------------------------
 
-    def save_review(
-        self, study_uid: str, revision: int, review: FindingReview, who: str
-    ) -> Report:
+    def save_review(self, study_uid: str, revision: int, review: FindingReview, who: str) -> Report:
         """Keep a reader's verdict on one finding; returns the changed report.
 
         Raises:
@@ -319,7 +345,7 @@ class Store:
 
     def add_deliveries(self, wanted: Iterable[Delivery]) -> None:
         """Enter objects to be delivered; those already entered stay as they are."""
-        with self.engine.begin() as db:
+        with self._writing() as db:
             for delivery in wanted:
                 self._upsert(
                     db, deliveries, _row(delivery), ["sop_instance_uid", "destination"], None
@@ -334,22 +360,38 @@ class Store:
         with self.engine.connect() as db:
             return [_delivery(row) for row in db.execute(query).mappings()]
 
-    def deliveries_due(self, now: float) -> list[Delivery]:
-        """Everything waiting whose next attempt has come, oldest first."""
+    def delivery(self, sop_instance_uid: str, destination: str) -> Delivery:
+        """Where one object stands with one destination.
+
+        Raises:
+            UnknownStudy: it was never to go there.
+        """
+        query = select(deliveries).where(
+            deliveries.c.sop_instance_uid == sop_instance_uid,
+            deliveries.c.destination == destination,
+        )
+        with self.engine.connect() as db:
+            row = db.execute(query).mappings().first()
+        if row is None:
+            raise UnknownStudy(f"{sop_instance_uid} was never to be delivered to {destination}")
+        return _delivery(row)
+
+    def deliveries_due(self, now: float, destination: str | None = None) -> list[Delivery]:
+        """Everything waiting whose next attempt has come, oldest first; of one destination."""
         query = (
             select(deliveries)
-            .where(
-                deliveries.c.state == DeliveryState.WAITING, deliveries.c.next_attempt_at <= now
-            )
+            .where(deliveries.c.state == DeliveryState.WAITING, deliveries.c.next_attempt_at <= now)
             .order_by(deliveries.c.next_attempt_at)
         )
+        if destination is not None:
+            query = query.where(deliveries.c.destination == destination)
         with self.engine.connect() as db:
             return [_delivery(row) for row in db.execute(query).mappings()]
 
     def update_delivery(self, delivery: Delivery) -> None:
         """Keep how an attempt went."""
         row = _row(delivery)
-        with self.engine.begin() as db:
+        with self._writing() as db:
             db.execute(
                 update(deliveries)
                 .where(
@@ -363,7 +405,7 @@ class Store:
 
     def record(self, who: str, what: str, study_uid: str | None = None, detail: str = "") -> None:
         """Add a line to the audit trail."""
-        with self.engine.begin() as db:
+        with self._writing() as db:
             _record(db, who, what, study_uid, detail)
 
     def events_of(self, study_uid: str) -> list[Event]:
@@ -377,12 +419,20 @@ class Store:
 
     # inside ------------------------------------------------------------------------------
 
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        # See _begin_sqlite: a transaction that will write takes the lock when it begins.
+        with self.engine.connect() as db:
+            db.execution_options(preread_writes=True)
+            with db.begin():
+                yield db
+
     def _edit(
         self, study_uid: str, revision: int, change: Any, who: str, what: str, detail: str,
         state: State | None = None,
     ) -> Report:  # fmt: skip
         where = (readings.c.study_uid == study_uid) & (readings.c.revision == revision)
-        with self.engine.begin() as db:
+        with self._writing() as db:
             query = select(readings.c.state, readings.c.report).where(where).with_for_update()
             row = db.execute(query).mappings().first()
             if row is None or not row["report"]:
@@ -411,7 +461,7 @@ class Store:
             return report
 
     def _change(self, study_uid: str, revision: int, **values: Any) -> None:
-        with self.engine.begin() as db:
+        with self._writing() as db:
             done = db.execute(
                 update(readings)
                 .where(
@@ -456,9 +506,12 @@ def open_store(url: str) -> Store:
     try:
         engine = create_engine(url, pool_pre_ping=True)
         if engine.dialect.name not in ("sqlite", "postgresql"):
-            raise SettingsError(f"storage.database = {url!r}: use sqlite:/// or postgresql+psycopg://")
+            raise SettingsError(
+                f"storage.database = {url!r}: use sqlite:/// or postgresql+psycopg://"
+            )
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _tune_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
         metadata.create_all(engine)
     except (SQLAlchemyError, ImportError) as error:
         raise SettingsError(
@@ -469,7 +522,16 @@ def open_store(url: str) -> Store:
     return Store(engine)
 
 
+def _begin_sqlite(db: Connection) -> None:
+    # A transaction that reads and then writes must hold the write lock from its beginning:
+    # else two of them decide on the same rows, and SQLite answers the second "database is
+    # locked" without waiting.
+    writes = db.get_execution_options().get("preread_writes", False)
+    db.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
 def _tune_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # BEGIN is ours to say, see _begin_sqlite
     # WAL lets the page read while the listener writes. An image's own file is fsynced before
     # its row is written, and rows lost with the power are made again from the files.
     cursor = connection.cursor()
@@ -494,9 +556,7 @@ def _row(value: Any) -> dict[str, Any]:
 
 
 def _study(row: RowMapping) -> Study:
-    return Study(
-        **{name: row[studies.c[name]] for name in Study.__dataclass_fields__}
-    )
+    return Study(**{name: row[studies.c[name]] for name in Study.__dataclass_fields__})
 
 
 def _instance(row: RowMapping) -> Instance:

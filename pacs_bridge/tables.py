@@ -65,6 +65,7 @@ readings = Table(
     Column("plan", Text, nullable=False, default=""),  # JSON, SeriesPlan
     Column("report", Text, nullable=False, default=""),  # JSON, imaging.Report
     Column("positive", Integer, nullable=False, default=0),  # findings in the report
+    Column("opened_by", Text, nullable=False, default=""),  # workflow ID
     Column("opened_at", Float, nullable=False),
     Column("changed_at", Float, nullable=False),
     ForeignKeyConstraint(["study_uid"], ["studies.study_uid"]),

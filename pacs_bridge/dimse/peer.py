@@ -210,14 +210,15 @@ class Peer:
             "Modality": "",
             "NumberOfSeriesRelatedInstances": "",
         }
-        return [
-            SeriesCount(
-                str(match.get("SeriesInstanceUID", "")),
-                str(match.get("Modality", "") or ""),
-                _number(match, "NumberOfSeriesRelatedInstances"),
+        # Some archives answer once for every image of a series; each series counts once.
+        counts: dict[str, SeriesCount] = {}
+        for match in self._find(association, keys):
+            uid = str(match.get("SeriesInstanceUID", ""))
+            modality = str(match.get("Modality", "") or "")
+            counts[uid] = SeriesCount(
+                uid, modality, _number(match, "NumberOfSeriesRelatedInstances")
             )
-            for match in self._find(association, keys)
-        ]
+        return list(counts.values())
 
     def _listed_images(self, association: Association, study_uid: str, series_uid: str) -> int:
         keys = {

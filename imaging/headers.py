@@ -1,0 +1,270 @@
+"""DICOM headers as values: what a file is, and where each image in it lies.
+
+The edge of this package: pydicom data sets come in, :class:`ImageSlice` values go out.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+
+from imaging.errors import FileError, MissingTag, NotDicom, TruncatedFile
+from imaging.geometry import Point
+from imaging.notices import Notice, notice
+
+log = logging.getLogger(__name__)
+
+Orientation = tuple[float, float, float, float, float, float]
+
+
+@dataclass(frozen=True)
+class ImageSlice:
+    """One two-dimensional image: a single-frame file, or one frame of a multi-frame file."""
+
+    path: Path
+    frame_number: int | None
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_uid: str
+    series_uid: str
+    modality: str
+    instance_number: int
+    image_type: tuple[str, ...]
+    rows: int
+    columns: int
+    position: Point | None
+    """ImagePositionPatient: centre of the first pixel, LPS mm."""
+    orientation: Orientation | None
+    """ImageOrientationPatient: direction of growing column index, then of growing row index."""
+    pixel_spacing: tuple[float, float] | None
+    """Between rows, between columns, mm."""
+    slice_thickness_mm: float | None
+    variant: tuple[tuple[str, str], ...]
+    """Attributes that tell apart images of one position: acquisition, echo, phase, kernel."""
+
+
+@dataclass(frozen=True)
+class SeriesHeader:
+    """What the images of one series say of the series."""
+
+    study_uid: str
+    series_uid: str
+    modality: str
+    number: str
+    description: str
+    body_part: str
+    kernel: str
+    contrast: str
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a set of files holds."""
+
+    slices: tuple[ImageSlice, ...]
+    series: dict[str, SeriesHeader]
+    notices: tuple[Notice, ...]
+    """Files that are not used, each with its reason."""
+    other_objects: int
+    """DICOM files without pixels (reports, presentation states, a DICOMDIR)."""
+
+
+_VARIANT_KEYWORDS = (
+    "AcquisitionNumber",
+    "TemporalPositionIdentifier",
+    "EchoTime",
+    "DiffusionBValue",
+    "ConvolutionKernel",
+    "ContrastBolusAgent",
+    "AcquisitionTime",
+)
+
+
+def read_header(path: Path) -> Dataset:
+    """The data set of a DICOM file without its pixels.
+
+    Files without PS3.10 preamble or meta information are read when they are plainly DICOM.
+
+    Raises:
+        NotDicom: it is something else.
+        TruncatedFile: it ends inside its header.
+    """
+    try:
+        return pydicom.dcmread(path, stop_before_pixels=True)
+    except InvalidDicomError:
+        pass
+    except EOFError as error:
+        raise TruncatedFile(path, f"ends inside its header ({error})", "Send it again.") from error
+    except (OSError, ValueError, AttributeError, KeyError, NotImplementedError) as error:
+        raise NotDicom(path, f"cannot be read as DICOM ({error})", "Send it again.") from error
+    try:
+        bare = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        if "SOPClassUID" in bare and "SOPInstanceUID" in bare:
+            return bare
+    except (EOFError, OSError, ValueError, AttributeError, KeyError, NotImplementedError):
+        pass
+    raise NotDicom(path, "is not a DICOM file", "Take it out of the folder.")
+
+
+def scan_files(paths: Iterable[Path]) -> Scan:
+    """Read the headers of files; a file that can't be used becomes a notice, never an error."""
+    slices: list[ImageSlice] = []
+    series: dict[str, SeriesHeader] = {}
+    notices: list[Notice] = []
+    strangers: list[Path] = []
+    seen: set[str] = set()
+    repeated = others = 0
+    for path in paths:
+        try:
+            header = read_header(path)
+            images = list(slices_of(path, header))
+        except NotDicom:
+            log.warning("%s: not a DICOM file, passed over", path)
+            strangers.append(path)
+            continue
+        except FileError as error:
+            log.warning("%s", error)
+            notices.append(notice("unreadable-file", file=path.name, problem=error.problem))
+            continue
+        if not images:
+            others += 1
+            continue
+        if images[0].sop_instance_uid in seen:
+            repeated += 1
+            continue
+        seen.add(images[0].sop_instance_uid)
+        slices += images
+        series.setdefault(images[0].series_uid, _series_header(header))
+    if strangers:
+        notices.append(notice("not-dicom", count=len(strangers), first=strangers[0].name))
+    if repeated:
+        notices.append(notice("same-instance-twice", count=repeated))
+    return Scan(tuple(slices), series, tuple(notices), others)
+
+
+def slices_of(path: Path, header: Dataset) -> Iterator[ImageSlice]:
+    """The images a data set holds: one, one a frame, or none at all.
+
+    Raises:
+        MissingTag: an attribute that every image must have is absent or unusable.
+    """
+    if "Rows" not in header or "Columns" not in header:
+        return
+    frames = header.get("NumberOfFrames")
+    per_frame = header.get("PerFrameFunctionalGroupsSequence")
+    if per_frame:
+        shared = (header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+        for number, groups in enumerate(per_frame, start=1):
+            yield _slice(path, header, number, _Groups(groups, shared, header))
+    elif frames and int(frames) > 1:
+        for number in range(1, int(frames) + 1):
+            yield _slice(path, header, number, header, located=False)
+    else:
+        yield _slice(path, header, None, header)
+
+
+class _Groups:
+    """Looks a keyword up in the functional groups of a frame (PS3.3 C.7.6.16)."""
+
+    def __init__(self, frame: Dataset, shared: Dataset, root: Dataset) -> None:
+        self._places = [item for groups in (frame, shared) for item in self._items(groups)]
+        self._places.append(root)
+
+    @staticmethod
+    def _items(groups: Dataset) -> list[Dataset]:
+        return [item for element in groups if element.VR == "SQ" for item in element.value[:1]]
+
+    def get(self, keyword: str, default: Any = None) -> Any:
+        for place in self._places:
+            if keyword in place:
+                return place.get(keyword)
+        return default
+
+
+def _slice(
+    path: Path, header: Dataset, frame: int | None, place: Any, *, located: bool = True
+) -> ImageSlice:
+    image_type = place.get("FrameType") or header.get("ImageType") or ()
+    position = _floats(path, place, "ImagePositionPatient", 3) if located else None
+    orientation = _floats(path, place, "ImageOrientationPatient", 6) if located else None
+    spacing = _floats(path, place, "PixelSpacing", 2)
+    thickness = _floats(path, place, "SliceThickness", 1)
+    return ImageSlice(
+        path=path,
+        frame_number=frame,
+        sop_class_uid=_required(path, header, "SOPClassUID"),
+        sop_instance_uid=_required(path, header, "SOPInstanceUID"),
+        study_uid=_required(path, header, "StudyInstanceUID"),
+        series_uid=_required(path, header, "SeriesInstanceUID"),
+        modality=str(header.get("Modality") or ""),
+        instance_number=_integer(header.get("InstanceNumber")),
+        image_type=tuple(str(value).upper() for value in _listed(image_type)),
+        rows=int(header.Rows),
+        columns=int(header.Columns),
+        position=(position[0], position[1], position[2]) if position else None,
+        orientation=orientation and tuple(orientation),  # type: ignore[arg-type]  # length checked
+        pixel_spacing=(spacing[0], spacing[1]) if spacing else None,
+        slice_thickness_mm=thickness[0] if thickness else None,
+        variant=tuple(
+            (keyword, str(value))
+            for keyword in _VARIANT_KEYWORDS
+            if (value := place.get(keyword)) not in (None, "")
+        ),
+    )
+
+
+def _series_header(header: Dataset) -> SeriesHeader:
+    def text(keyword: str) -> str:
+        value = header.get(keyword)
+        return "" if value is None else "/".join(str(part) for part in _listed(value)).strip()
+
+    return SeriesHeader(
+        study_uid=text("StudyInstanceUID"),
+        series_uid=text("SeriesInstanceUID"),
+        modality=text("Modality"),
+        number=text("SeriesNumber"),
+        description=text("SeriesDescription"),
+        body_part=text("BodyPartExamined"),
+        kernel=text("ConvolutionKernel"),
+        contrast=text("ContrastBolusAgent"),
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple, pydicom.multival.MultiValue)) else [value]
+
+
+def _required(path: Path, header: Dataset, keyword: str) -> str:
+    value = str(header.get(keyword) or "").strip()
+    if not value:
+        raise MissingTag(path, f"{keyword} is missing or empty", "Send the image again.")
+    return value
+
+
+def _floats(path: Path, place: Any, keyword: str, length: int) -> tuple[float, ...] | None:
+    try:
+        value = place.get(keyword)
+        if value is None or value == "":
+            return None
+        numbers = tuple(float(part) for part in _listed(value))
+    except (TypeError, ValueError) as error:
+        raise MissingTag(path, f"{keyword} is not a number ({error})", "Correct it.") from error
+    if len(numbers) != length or not all(map(math.isfinite, numbers)):
+        problem = f"{keyword} is {numbers}, not {length} finite number(s)"
+        raise MissingTag(path, problem, "Correct it.")
+    return numbers
+
+
+def _integer(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return 0

@@ -1,0 +1,156 @@
+"""`preread analyse`: the same steps on a folder or zip, without a server."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from imaging.errors import NoImages, SeriesError
+from imaging.headers import Scan, scan_files
+from imaging.language import Language
+from imaging.report import Report
+from imaging.series import SeriesPlan, choose_series, refusals
+from models.loaded import LoadedModel
+from models.study import Progress, read_study
+from pacs_bridge.results import load_analysis, save_analysis, write_objects
+
+LARGEST_ZIP_BYTES = 20 * 2**30
+"""A zip that says it unpacks to more is refused before anything is written."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one study.
+
+    Attributes:
+        study_uid: StudyInstanceUID.
+        plan: which series was read, and each refusal.
+        report: None when no series suited; the plan says why.
+        files: what was written, by kind.
+        seconds: how long each step took.
+    """
+
+    study_uid: str
+    plan: SeriesPlan
+    report: Report | None
+    files: dict[str, Path]
+    seconds: dict[str, float]
+
+
+def analyse_path(
+    path: Path,
+    out: Path,
+    model: LoadedModel,
+    *,
+    language: Language = Language.EN,
+    progress: Progress = lambda step: None,
+) -> list[Outcome]:
+    """Analyse every study in a folder, zip or file.
+
+    Args:
+        path: a folder (searched through), a zip, or one DICOM file.
+        out: results go here; with several studies, into a folder each, named by study UID.
+        model: loaded.
+        language: of the text in the SR and the page.
+        progress: called with the name of each step as it begins.
+
+    Raises:
+        NoImages: there is no DICOM image in it.
+        SeriesError: the chosen series makes no volume.
+        InputRefused: the series is not what the model is for.
+        InferenceFailed: a network could not be run.
+    """
+    with _files(path) as files:
+        progress("read headers")
+        scan = scan_files(files)
+        if not scan.slices:
+            held = f"{len(files)} file(s), {scan.other_objects} of them DICOM without pixels"
+            told = "".join(f"; {n.text.en}" for n in scan.notices)
+            raise NoImages(
+                f"{path}: no DICOM images in it ({held}{told}). Give the folder that holds the "
+                "images of a study"
+            )
+        studies = sorted({image.study_uid for image in scan.slices})
+        outcomes = []
+        for study_uid in studies:
+            part = _only(scan, study_uid)
+            folder = out if len(studies) == 1 else out / study_uid
+            outcomes.append(_analyse_one(part, study_uid, folder, model, language, progress))
+        return outcomes
+
+
+def _analyse_one(
+    scan: Scan,
+    study_uid: str,
+    out: Path,
+    model: LoadedModel,
+    language: Language,
+    progress: Progress,
+) -> Outcome:
+    plan = choose_series(scan, model.spec.input, model.spec.name)
+    if plan.chosen is None:
+        return Outcome(study_uid, plan, None, {}, {})
+    reading = read_study(scan, plan, model, progress=progress)
+    progress("write")
+    with tempfile.TemporaryDirectory(prefix="preread-") as work:
+        kept = Path(work)
+        save_analysis(kept, reading.report, reading.regions, reading.volume)
+        made = write_objects(
+            kept / "objects", reading.report, load_analysis(kept), language=language
+        )
+        out.mkdir(parents=True, exist_ok=True)
+        files_out = {kind: out / file.name for kind, file in made.items()}
+        for kind, file in made.items():
+            files_out[kind].write_bytes(file.read_bytes())
+    return Outcome(study_uid, plan, reading.report, files_out, reading.seconds)
+
+
+def explain(plan: SeriesPlan, language: Language = Language.EN) -> str:
+    """Why no series was read, one line a series."""
+    lines = []
+    for verdict, item in refusals(plan):
+        name = " ".join(x for x in (verdict.number, verdict.description) if x) or "-"
+        lines.append(f"series {name} ({verdict.images} images): {item.text.in_(language)}")
+    lines += [item.text.in_(language) for item in plan.notices]
+    return "\n".join(lines)
+
+
+def _only(scan: Scan, study_uid: str) -> Scan:
+    """One study of the scan; what was told of files belongs to every study."""
+    return replace(scan, slices=tuple(s for s in scan.slices if s.study_uid == study_uid))
+
+
+@contextmanager
+def _files(path: Path) -> Iterator[list[Path]]:
+    """The files below a path; a zip is unpacked for as long as the block runs."""
+    if path.is_dir():
+        yield sorted(p for p in path.rglob("*") if p.is_file())
+    elif not path.exists():
+        raise NoImages(f"{path}: no such file or folder")
+    elif zipfile.is_zipfile(path):
+        with tempfile.TemporaryDirectory(prefix="preread-zip-") as folder:
+            _unpack(path, Path(folder))
+            yield sorted(p for p in Path(folder).rglob("*") if p.is_file())
+    else:
+        yield [path]
+
+
+def _unpack(path: Path, folder: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+            if size > LARGEST_ZIP_BYTES:
+                raise SeriesError(
+                    f"{path}: unpacks to {size / 2**30:.0f} GB, more than "
+                    f"{LARGEST_ZIP_BYTES / 2**30:.0f}; unpack it and give the study's folder"
+                )
+            # Names in a zip can point outside the folder; number the files instead.
+            for number, entry in enumerate(e for e in archive.infolist() if not e.is_dir()):
+                target = folder / f"{number:06d}_{Path(entry.filename).name[-80:]}"
+                target.write_bytes(archive.read(entry))
+    except (zipfile.BadZipFile, RuntimeError, OSError) as error:
+        raise SeriesError(f"{path}: the zip can't be unpacked: {error}") from error

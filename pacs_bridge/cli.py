@@ -1,0 +1,304 @@
+"""The `preread` command: arguments in, one room called, an exit status out.
+
+Exit status: 0 done; 1 done, but nothing could be analysed or something is bad; 2 wrong
+arguments or settings, or input that can't be used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from imaging.errors import ImagingError
+from imaging.language import Language
+from imaging.report import Report
+from models.errors import ModelError
+from models.loaded import load_model
+from models.spec import find_spec, list_specs, verify_files
+from pacs_bridge.errors import BridgeError
+from pacs_bridge.settings import Settings, load_settings, settings_template
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+_MARKS = {"ok": "[green]ok  [/green]", "note": "[cyan]note[/cyan]", "bad": "[red]bad [/red]"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    # Our own errors say what pynetdicom would say, with the remedy.
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except (ImagingError, ModelError, BridgeError) as error:
+        err.print(f"[red]preread:[/red] {error}", soft_wrap=True, markup=True)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="preread",
+        description="Preliminary reads of CT: DICOM in, findings out as SR and SEG, signed by a "
+        "radiologist. Research software, not a medical device.",
+        epilog="First steps: `preread demo` shows everything on this machine; `preread settings "
+        "> preread.toml`, `preread doctor` and `preread serve` set up a server.",
+    )
+    parser.add_argument("--version", action="version", version=f"preread {version('preread')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(
+        name: str, run: Callable[[argparse.Namespace], int], text: str
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(run=run)
+        return command
+
+    def config(command: argparse.ArgumentParser) -> None:
+        command.add_argument(
+            "--config", type=Path, metavar="FILE",
+            help="settings in TOML; variables such as PREREAD_LISTENER__PORT go over it",
+        )  # fmt: skip
+
+    config(add("serve", _serve, "Run the server: listener, analysis, review page, deliveries."))
+
+    analyse = add("analyse", _analyse, "Analyse a folder, zip or file of DICOM without a server.")
+    analyse.add_argument("path", type=Path, help="folder (searched through), zip, or one file")
+    analyse.add_argument(
+        "--model", default="lung_nodule_reference", help="see `preread models list`"
+    )
+    analyse.add_argument(
+        "--out", type=Path, default=Path("preread-out"), metavar="DIR",
+        help="where findings.json, sr.dcm, seg.dcm and report.html go (default: %(default)s)",
+    )  # fmt: skip
+    analyse.add_argument("--json", action="store_true", help="print the report as JSON, no table")
+    analyse.add_argument(
+        "--language", choices=[each.value for each in Language], default="en",
+        help="of the text in SR and page (default: %(default)s)",
+    )  # fmt: skip
+    analyse.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all cores")
+
+    demo = add(
+        "demo", _demo,
+        "Show everything on this machine: a stand-in PACS, the server, one chest CT from arrival "
+        "to SR and SEG in the PACS.",
+    )  # fmt: skip
+    demo.add_argument(
+        "--study", type=Path, metavar="FOLDER", help="your DICOM instead of a phantom"
+    )
+    demo.add_argument(
+        "--sample", choices=["lidc"], help="fetch a public case (needs internet and idc-index)"
+    )
+    demo.add_argument(
+        "--folder", type=Path, default=Path("preread-demo"), help="where it works (%(default)s)"
+    )
+    demo.add_argument("--seed", type=int, default=1, help="of the phantom")
+    demo.add_argument(
+        "--keep-running", action=argparse.BooleanOptionalAction, default=None,
+        help="leave the page open until Ctrl-C (default: when run in a terminal)",
+    )  # fmt: skip
+
+    models = add("models", lambda _: 2, "Models that are installed.").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    for name, run, text in (
+        ("list", _models_list, "List the installed models."),
+        ("show", _models_show, "Show what a model is for, its input rules and operating point."),
+        ("verify", _models_verify, "Check a model's files against their SHA-256 and load it."),
+    ):
+        action = models.add_parser(name, help=text, description=text)
+        action.set_defaults(run=run)
+        if name != "list":
+            action.add_argument("name", help="see `preread models list`")
+        config(action)
+
+    config(add("doctor", _doctor, "Say what is there, what is missing, and how to mend it."))
+    add("settings", _settings, "Print every setting, its meaning and default, as TOML.")
+    add("hash-password", _hash, "Ask for a password; print its hash for [[readers]].")
+    schema = "Print the JSON schema of findings.json, the contract of `analyse` and of the server."
+    add("schema", _schema, schema)
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from pacs_bridge.server import Server
+
+    settings = load_settings(options.config)
+    _set_log_level(settings)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with Server(settings) as server:
+        err.print(
+            f"preread: listening as {settings.listener.ae_title} on port {server.listener.port}, "
+            f"page at {server.url}; Ctrl-C stops it",
+            soft_wrap=True,
+        )
+        stop.wait()
+        err.print("preread: stopping; what is under way resumes at the next start")
+    return 0
+
+
+def _set_log_level(settings: Settings) -> None:
+    for name in ("pacs_bridge", "models", "imaging"):
+        logging.getLogger(name).setLevel(settings.log.level)
+
+
+def _analyse(options: argparse.Namespace) -> int:
+    from pacs_bridge.analyse import analyse_path, explain
+
+    language = Language(options.language)
+    model = load_model(find_spec(options.model), threads=options.threads)
+    with err.status("reading ...") as status:
+        outcomes = analyse_path(
+            options.path, options.out, model, language=language,
+            progress=lambda step: status.update(f"{step} ..."),
+        )  # fmt: skip
+    unread = [outcome for outcome in outcomes if outcome.report is None]
+    for outcome in unread:
+        err.print(
+            f"[red]not analysed[/red]: study {outcome.study_uid}\n"
+            + explain(outcome.plan, language),
+            soft_wrap=True,
+        )
+    reports = [outcome.report for outcome in outcomes if outcome.report is not None]
+    if options.json:
+        dumped = [report.model_dump(mode="json") for report in reports]
+        one = len(outcomes) == 1
+        print(json.dumps(dumped[0] if one and dumped else dumped, indent=2, ensure_ascii=False))
+    else:
+        for outcome in outcomes:
+            if outcome.report is not None:
+                print_findings(outcome.report)
+                for kind, path in outcome.files.items():
+                    out.print(f"  {kind:14}{path}", soft_wrap=True)
+    return 1 if unread else 0
+
+
+def print_findings(report: Report) -> None:
+    """The findings table on standard output, and the warnings under it."""
+    table = Table(
+        title=f"{report.model.title}: {len(report.findings)} finding(s)", title_justify="left"
+    )
+    for column in (
+        "no.",
+        "centre LPS mm",
+        "slice",
+        "long x short mm",
+        "volume mm3",
+        "mean HU",
+        "score",
+    ):
+        table.add_column(column, justify="right", no_wrap=True)
+    for f in report.findings:
+        table.add_row(
+            str(f.number),
+            " ".join(f"{x:.1f}" for x in f.centre_lps_mm),
+            str(f.key_slice + 1),
+            f"{f.long_axis_mm:.1f} x {f.short_axis_mm:.1f}",
+            f"{f.volume_mm3:.0f}",
+            f"{f.mean_hu:.0f}",
+            f"{f.score:.2f}",
+        )
+    out.print(table)
+    for warning in report.warnings:
+        out.print(f"  [yellow]note[/yellow] {warning.text.en}", soft_wrap=True)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from pacs_bridge.demo import run_demo
+
+    keep = options.keep_running
+    return run_demo(
+        options.folder,
+        study=options.study,
+        sample=options.sample,
+        seed=options.seed,
+        keep_running=sys.stdout.isatty() if keep is None else keep,
+    )
+
+
+def _models_list(options: argparse.Namespace) -> int:
+    settings = load_settings(options.config)
+    for spec in list_specs(settings.models.folders):
+        on = "enabled" if spec.name in settings.models.enabled else ""
+        out.print(f"{spec.name:28}{spec.version:10}{on:10}{spec.title.en}", soft_wrap=True)
+    return 0
+
+
+def _models_show(options: argparse.Namespace) -> int:
+    spec = find_spec(options.name, load_settings(options.config).models.folders)
+    out.print_json(spec.model_dump_json())
+    return 0
+
+
+def _models_verify(options: argparse.Namespace) -> int:
+    spec = find_spec(options.name, load_settings(options.config).models.folders)
+    verify_files(spec)
+    model = load_model(spec)
+    for role, network in model.networks.items():
+        out.print(
+            f"{role:12}{spec.path_of(role)}: SHA-256 right, runs on {network.name}", soft_wrap=True
+        )
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from pacs_bridge.doctor import Health, examine
+
+    bad = 0
+    for item in examine(load_settings(options.config)):
+        remedy = f"\n      -> {item.remedy}" if item.remedy else ""
+        out.print(f"{_MARKS[item.health]} {item.subject}: {item.found}{remedy}", soft_wrap=True)
+        bad += item.health is Health.BAD
+    return 1 if bad else 0
+
+
+def _settings(_options: argparse.Namespace) -> int:
+    print(settings_template())
+    return 0
+
+
+def _hash(_options: argparse.Namespace) -> int:
+    from pacs_bridge.auth import hash_password
+
+    if sys.stdin.isatty():
+        password = getpass.getpass("Password: ")
+        if password != getpass.getpass("Again: "):
+            err.print("preread: the two differ")
+            return 2
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    if not password:
+        err.print("preread: an empty password is none")
+        return 2
+    print(hash_password(password))
+    return 0
+
+
+def _schema(_options: argparse.Namespace) -> int:
+    print(json.dumps(Report.model_json_schema(), indent=2, ensure_ascii=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,229 @@
+"""`preread doctor`: what is there, what is missing, and how to mend it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from models.errors import ModelError
+from models.loaded import load_model
+from models.spec import find_spec
+from pacs_bridge.dimse.peer import Peer
+from pacs_bridge.errors import BridgeError
+from pacs_bridge.settings import PeerSettings, Settings
+from pacs_bridge.store import open_store
+
+
+class Health(StrEnum):
+    """How a thing is."""
+
+    GOOD = "ok"
+    NOTE = "note"
+    """Works without it; the remedy says what it would add."""
+    BAD = "bad"
+    """The server will not do its work until this is mended."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's list."""
+
+    health: Health
+    subject: str
+    found: str
+    remedy: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at everything a server with these settings needs, one finding at a time."""
+    yield from _python()
+    yield from _runtimes()
+    yield from _codecs()
+    yield from _model(settings)
+    yield from _storage(settings)
+    yield from _ports(settings)
+    yield from _peers(settings)
+    yield from _people(settings)
+
+
+def _python() -> Iterator[Finding]:
+    found = f"Python {sys.version.split()[0]}, {os.cpu_count()} cores"
+    good = sys.version_info >= (3, 11)
+    remedy = "" if good else "Install Python 3.11 or later"
+    yield Finding(Health.GOOD if good else Health.BAD, "Python", found, remedy)
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _runtimes() -> Iterator[Finding]:
+    names = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
+    there = [f"{name} {version}" for name in names if (version := _installed(name))]
+    if len(there) > 1:
+        yield Finding(
+            Health.BAD,
+            "ONNX Runtime",
+            " and ".join(there) + " overwrite one another",
+            "Uninstall all of them, then install one: pip install 'preread[cpu]' or [gpu]",
+        )
+        return
+    if not there:
+        yield Finding(
+            Health.BAD, "ONNX Runtime", "not installed", "pip install 'preread[cpu]' or [gpu]"
+        )
+        return
+    import onnxruntime
+
+    providers = onnxruntime.get_available_providers()
+    yield Finding(Health.GOOD, "ONNX Runtime", f"{there[0]}: {', '.join(providers)}")
+    if shutil.which("nvidia-smi") and "CUDAExecutionProvider" not in providers:
+        yield Finding(
+            Health.NOTE,
+            "GPU",
+            "an NVIDIA driver is here, but ONNX Runtime can't use it",
+            "pip uninstall onnxruntime && pip install 'preread[gpu]'",
+        )
+    elif "CUDAExecutionProvider" not in providers:
+        yield Finding(Health.NOTE, "GPU", "none; inference runs on the CPU")
+    torch = _installed("torch")
+    yield Finding(
+        Health.NOTE if torch is None else Health.GOOD,
+        "PyTorch",
+        torch or "not installed (not needed for the shipped model)",
+        "" if torch else "pip install 'preread[monai]' to train",
+    )
+
+
+def _codecs() -> Iterator[Finding]:
+    codecs = (
+        ("openjpeg", "pylibjpeg-openjpeg", "JPEG 2000, HTJ2K"),
+        ("rle", "pylibjpeg-rle", "RLE"),
+        ("jpeg_ls", "pyjpegls", "JPEG-LS"),
+        ("gdcm", "python-gdcm", "JPEG baseline, extended, lossless"),
+    )
+    for module, package, syntaxes in codecs:
+        if importlib.util.find_spec(module):
+            yield Finding(Health.GOOD, "Codec", f"{syntaxes}: {package} {_installed(package)}")
+        else:
+            yield Finding(
+                Health.BAD, "Codec", f"no decoder for {syntaxes}", f"pip install {package}"
+            )
+
+
+def _model(settings: Settings) -> Iterator[Finding]:
+    for name in settings.models.enabled:
+        try:
+            spec = find_spec(name, settings.models.folders)
+            model = load_model(spec, threads=settings.models.threads)
+        except ModelError as error:
+            yield Finding(Health.BAD, f"Model {name}", str(error), "See `preread models list`")
+            continue
+        runtimes = ", ".join(sorted({network.name for network in model.networks.values()}))
+        yield Finding(Health.GOOD, f"Model {name}", f"version {spec.version} on {runtimes}")
+        if spec.reference_weights:
+            yield Finding(
+                Health.NOTE,
+                f"Model {name}",
+                "reference weights, for research only",
+                "Bring your site's validated model for clinical work",
+            )
+
+
+def _storage(settings: Settings) -> Iterator[Finding]:
+    folder = settings.storage.folder.absolute()
+    place = next(p for p in (folder, *folder.parents) if p.exists())
+    if not os.access(place, os.W_OK):
+        yield Finding(
+            Health.BAD, "Storage", f"{place} is not writable", "Change storage.folder or its owner"
+        )
+        return
+    free = shutil.disk_usage(place).free / 2**30
+    enough = free > settings.storage.minimum_free_gb
+    yield Finding(
+        Health.GOOD if enough else Health.BAD,
+        "Storage",
+        f"{folder}: {free:.1f} GB free, senders are refused below "
+        f"{settings.storage.minimum_free_gb:g} GB",
+        "" if enough else "Free space, or lower storage.minimum_free_gb",
+    )
+    url = settings.storage.database_url
+    if url.startswith("sqlite") and not folder.exists():
+        yield Finding(Health.GOOD, "Database", "SQLite, made at the first start")
+        return
+    try:
+        store = open_store(url)
+        yield Finding(Health.GOOD, "Database", store.engine.url.render_as_string())
+        store.engine.dispose()
+    except BridgeError as error:
+        yield Finding(Health.BAD, "Database", str(error), "See storage.database")
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    wanted = (
+        ("Listener", settings.listener.host, settings.listener.port),
+        ("Page", settings.review.host, settings.review.port),
+    )
+    for subject, host, port in wanted:
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind((host, port))
+                yield Finding(Health.GOOD, subject, f"{host}:{port} is free")
+            except OSError as error:
+                yield Finding(
+                    Health.NOTE,
+                    subject,
+                    f"{host}:{port}: {error.strerror}",
+                    "Fine if the server is running already; else choose another port",
+                )
+
+
+def _peers(settings: Settings) -> Iterator[Finding]:
+    peers: list[tuple[str, PeerSettings]] = [
+        (f"Destination {d.name}", d) for d in settings.destinations
+    ]
+    if settings.assembly.source is not None:
+        peers.append(("PACS to ask", settings.assembly.source))
+    if not settings.destinations:
+        yield Finding(
+            Health.NOTE,
+            "Destinations",
+            "none: results stay here, on the page",
+            "Add [[destinations]] to send SR and SEG to a PACS",
+        )
+    for subject, peer in peers:
+        where = f"{peer.ae_title} at {peer.host}:{peer.port}"
+        try:
+            Peer(peer, settings.listener.ae_title, timeout_s=5.0).echo()
+            yield Finding(Health.GOOD, subject, f"{where} answers C-ECHO")
+        except BridgeError as error:
+            yield Finding(
+                Health.BAD,
+                subject,
+                str(error),
+                "Check address, port and that it knows our AE title",
+            )
+
+
+def _people(settings: Settings) -> Iterator[Finding]:
+    if settings.readers:
+        names = ", ".join(reader.user for reader in settings.readers)
+        yield Finding(Health.GOOD, "Readers", names)
+    else:
+        yield Finding(
+            Health.NOTE,
+            "Readers",
+            "none: whoever is at this machine may sign, the page is served to it alone",
+            "Add [[readers]] (see `preread hash-password`) to serve the page on a network",
+        )

@@ -1,0 +1,135 @@
+"""What an analysis leaves on disk, so that later steps and restarts find it.
+
+``results/<study>/<revision>/`` holds ``analysis.npz`` (masks, grid, source images), the key
+images, and one folder a stage with the objects made from them. Files are written under another name, flushed
+and renamed: a file that is there is whole.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from imaging.geometry import Grid
+from imaging.headers import read_header
+from imaging.language import Language
+from imaging.objects import make_seg, make_sr, render_key_image, render_report
+from imaging.report import Report
+from imaging.volume import Region, SourceSlice, Volume
+
+KINDS = {"SEG": "seg.dcm", "SR": "sr.dcm", "report.html": "report.html",
+         "findings.json": "findings.json"}  # fmt: skip
+"""What is made of a report, and what its file is called."""
+
+
+@dataclass(frozen=True, eq=False)
+class Analysed:
+    """What :func:`save_analysis` kept: enough to make every object again."""
+
+    regions: dict[str, Region]
+    grid: Grid
+    sources: tuple[SourceSlice | None, ...]
+
+
+def save_analysis(
+    folder: Path, report: Report, regions: Mapping[str, Region], volume: Volume
+) -> None:
+    """Keep masks, grid, source images and key images of an analysis in ``folder``."""
+    for finding in report.findings:
+        picture = key_image_path(folder, finding.tracking_uid)
+        write_whole(picture, render_key_image(volume, finding))
+    arrays: dict[str, np.ndarray] = {"affine": volume.grid.affine}
+    described = {
+        "shape": volume.grid.shape,
+        "sources": [s and {**asdict(s), "path": str(s.path)} for s in volume.sources],
+        "regions": {uid: {"start": r.start, "shape": r.voxels.shape} for uid, r in regions.items()},
+    }
+    for uid, region in regions.items():
+        arrays[uid] = np.packbits(region.voxels)
+    arrays["described"] = np.frombuffer(json.dumps(described).encode(), dtype=np.uint8)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # numpy's stub of **kwds
+    write_whole(folder / "analysis.npz", buffer.getvalue())
+
+
+def load_analysis(folder: Path) -> Analysed:
+    """Read what :func:`save_analysis` kept."""
+    with np.load(folder / "analysis.npz", allow_pickle=False) as arrays:
+        described = json.loads(arrays["described"].tobytes())
+        grid = Grid(tuple(described["shape"]), arrays["affine"])
+        regions = {}
+        for uid, place in described["regions"].items():
+            shape = tuple(place["shape"])
+            bits = np.unpackbits(arrays[uid], count=int(np.prod(shape)))
+            regions[uid] = Region(bits.astype(bool).reshape(shape), tuple(place["start"]), grid)
+    sources = tuple(
+        s and SourceSlice(**{**s, "path": Path(s["path"])}) for s in described["sources"]
+    )
+    return Analysed(regions, grid, sources)
+
+
+def write_objects(
+    folder: Path, report: Report, analysed: Analysed, *, language: Language
+) -> dict[str, Path]:
+    """Make SEG, SR, page and JSON of a report; the same report makes the same UIDs.
+
+    Args:
+        folder: where the files go, inside the one :func:`save_analysis` was given.
+        report: preliminary or final.
+        analysed: the analysis the report stands on.
+        language: of the text in the SR.
+
+    Returns:
+        The files by kind; no SEG when no finding stands.
+    """
+    headers = source_headers(analysed)
+    made: dict[str, bytes] = {}
+    seg: Dataset | None = None
+    if report.standing_findings:
+        seg = make_seg(report, analysed.regions, headers, slices=analysed.sources)
+        made["SEG"] = _encode(seg)
+    made["SR"] = _encode(make_sr(report, headers, seg, language=language))
+    made["findings.json"] = (report.model_dump_json(indent=2) + "\n").encode()
+    pictures = {
+        finding.tracking_uid: key_image_path(folder.parent, finding.tracking_uid).read_bytes()
+        for finding in report.findings
+    }
+    made["report.html"] = render_report(report, pictures, language=language).encode()
+    for kind, content in made.items():
+        write_whole(folder / KINDS[kind], content)
+    return {kind: folder / KINDS[kind] for kind in made}
+
+
+def key_image_path(folder: Path, tracking_uid: str) -> Path:
+    """Where the picture of a finding lies in an analysis's folder."""
+    return folder / "key-images" / f"{tracking_uid}.png"
+
+
+def source_headers(analysed: Analysed) -> list[Dataset]:
+    """The headers of the analysed images, one a file, in the volume's order."""
+    paths = dict.fromkeys(source.path for source in analysed.sources if source is not None)
+    return [read_header(path) for path in paths]
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is whole or absent, whenever the machine stops."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _encode(dataset: Dataset) -> bytes:
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()

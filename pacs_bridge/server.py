@@ -1,0 +1,114 @@
+"""The whole server in one process: listener, workflows, courier and page, started in order."""
+
+from __future__ import annotations
+
+import logging
+import os
+from types import TracebackType
+from typing import Self
+
+from models.loaded import load_model
+from models.spec import find_spec
+from pacs_bridge.deliver import Courier
+from pacs_bridge.dimse.images import is_image_class
+from pacs_bridge.dimse.listener import Listener
+from pacs_bridge.errors import SettingsError
+from pacs_bridge.inbox import Inbox
+from pacs_bridge.review import RunningServer, create_app, serve_in_thread
+from pacs_bridge.settings import Settings
+from pacs_bridge.steps import Steps
+from pacs_bridge.store import Instance, Store, open_store
+from pacs_bridge.studio import ServerStudio
+from pacs_bridge.workflow import Workflows
+
+log = logging.getLogger(__name__)
+
+
+class Server:
+    """Everything `preread serve` runs; a context manager.
+
+    Args:
+        settings: read once.
+
+    Raises:
+        SettingsError: the folder, the database, a model or an address can't be used.
+        ModelError: a model's files are wrong or its runtime is missing.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        folder = settings.storage.folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(
+                f"storage.folder = {str(folder)!r}: {error}. Choose a folder this user may write"
+            ) from error
+        if not os.access(folder, os.W_OK):
+            raise SettingsError(f"storage.folder = {str(folder)!r} is not writable")
+        if len(settings.models.enabled) != 1:
+            raise SettingsError(
+                f"models.enabled = {list(settings.models.enabled)}: exactly one model can be "
+                "enabled in this version"
+            )
+        self.settings = settings
+        self.store: Store = open_store(settings.storage.database_url)
+        self.inbox = Inbox(
+            folder.absolute() / "inbox", self.store, settings.storage.minimum_free_gb
+        )
+        spec = find_spec(settings.models.enabled[0], settings.models.folders)
+        model = load_model(spec, threads=settings.models.threads)
+        self.courier = Courier(self.store, settings.destinations, settings.listener.ae_title)
+        self.steps = Steps(settings, self.store, self.courier, model)
+        self.workflows = Workflows(self.steps)
+        self.studio = ServerStudio(self.steps, self.workflows, self.courier)
+        self.listener = Listener(settings.listener, self.inbox, self._stored)
+        self._app = create_app(settings, self.store, self.studio)
+        self._page: RunningServer | None = None
+
+    @property
+    def url(self) -> str:
+        """Where people reach the page."""
+        if self.settings.review.url:
+            return self.settings.review.url.rstrip("/")
+        if self._page is None:
+            raise RuntimeError("the server has not been started")
+        return self._page.url
+
+    def start(self) -> Self:
+        """Recover what was interrupted, then open the page, and last the listener."""
+        self.inbox.recover()
+        self.courier.start()
+        self.workflows.start()
+        self._page = serve_in_thread(
+            self._app, self.settings.review.host, self.settings.review.port
+        )
+        self.listener.start()
+        log.info(
+            "listening as %s on %s:%d, page at %s",
+            self.settings.listener.ae_title, self.settings.listener.host, self.listener.port,
+            self.url,
+        )  # fmt: skip
+        return self
+
+    def stop(self) -> None:
+        """Stop taking images first; what is under way resumes at the next start."""
+        self.listener.stop()
+        if self._page is not None:
+            self._page.stop()
+        self.workflows.stop()
+        self.courier.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _stored(self, instance: Instance) -> None:
+        if is_image_class(instance.sop_class_uid):
+            self.workflows.touch(instance.study_uid)

@@ -1,0 +1,98 @@
+"""What the review page gets beyond the database: pictures, files, and the steps that follow."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+from imaging.load import load_series
+from imaging.objects import render_slice
+from imaging.report import Signature, Stage
+from imaging.series import group_series
+from imaging.volume import Volume
+from models.study import plan_study
+from pacs_bridge.deliver import Courier
+from pacs_bridge.errors import UnknownStudy
+from pacs_bridge.results import KINDS, key_image_path
+from pacs_bridge.review import ObjectKind
+from pacs_bridge.steps import Steps
+from pacs_bridge.store import Reading
+from pacs_bridge.workflow import Workflows
+
+VOLUMES_KEPT = 2
+"""A chest CT is 70 to 300 MB; turning pages in one study reads it once."""
+
+
+class ServerStudio:
+    """The server's side of :class:`pacs_bridge.review.Studio`."""
+
+    def __init__(self, steps: Steps, workflows: Workflows, courier: Courier) -> None:
+        self._steps = steps
+        self._workflows = workflows
+        self._courier = courier
+        self._volumes: OrderedDict[tuple[str, int], Volume] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def key_image(self, reading: Reading, tracking_uid: str) -> bytes:
+        """PNG of the finding's key slice, made when the study was analysed.
+
+        Raises:
+            UnknownStudy: no such finding.
+        """
+        known = reading.report.findings if reading.report else ()
+        if all(finding.tracking_uid != tracking_uid for finding in known):
+            raise UnknownStudy(f"study {reading.study.study_uid} has no finding {tracking_uid}")
+        return key_image_path(self._folder(reading), tracking_uid).read_bytes()
+
+    def slice_image(self, reading: Reading, k: int, outlines: bool) -> bytes:
+        """PNG of slice ``k`` of the analysed series.
+
+        Raises:
+            UnknownStudy: nothing was analysed, or the series has no such slice.
+        """
+        report = reading.report
+        if report is None or not 0 <= k < report.slice_count:
+            raise UnknownStudy(f"study {reading.study.study_uid} has no analysed slice {k}")
+        found = report.standing_findings if outlines else ()
+        drawn = [outline for finding in found for outline in finding.outlines]
+        return render_slice(self._volume(reading), k, drawn)
+
+    def object_path(self, reading: Reading, kind: ObjectKind) -> Path | None:
+        """The newest object of that kind: the final one, else the preliminary one."""
+        for stage in (Stage.FINAL, Stage.PRELIMINARY):
+            if (self._folder(reading) / stage / KINDS["SR"]).exists():
+                path = self._folder(reading) / stage / KINDS[kind]
+                return path if path.exists() else None
+        return None
+
+    def sign(self, study_uid: str, revision: int, signature: Signature, who: str) -> None:
+        """See :meth:`Workflows.sign`."""
+        self._workflows.sign(study_uid, revision, signature, who)
+
+    def retry_delivery(self, sop_instance_uid: str, destination: str, who: str) -> None:
+        """See :meth:`Courier.retry`."""
+        self._courier.retry(sop_instance_uid, destination, who)
+
+    def _folder(self, reading: Reading) -> Path:
+        return self._steps.folder(reading.study.study_uid, reading.revision)
+
+    def _volume(self, reading: Reading) -> Volume:
+        key = (reading.study.study_uid, reading.revision)
+        with self._lock:
+            if key not in self._volumes:
+                self._volumes[key] = self._load(reading)
+                while len(self._volumes) > VOLUMES_KEPT:
+                    self._volumes.popitem(last=False)
+            self._volumes.move_to_end(key)
+            return self._volumes[key]
+
+    def _load(self, reading: Reading) -> Volume:
+        report = reading.report
+        assert report is not None
+        paths = [i.path for i in self._steps.store.instances_of(reading.study.study_uid)]
+        scan, _ = plan_study(paths, self._steps.model.spec)
+        series = next((s for s in group_series(scan) if s.uid == report.series_uid), None)
+        if series is None:
+            raise UnknownStudy(f"series {report.series_uid} is no longer held here")
+        return load_series(series).volume

@@ -1,0 +1,224 @@
+"""The main path of a study, as durable workflows that read top to bottom.
+
+::
+
+    images ... quiet ->  preliminary:  complete? -> open -> plan -> analyse -> compose
+                                       -> deliver -> await signature
+    a radiologist signs  ->  final:    compose -> deliver -> finish
+
+DBOS checkpoints each step: a server that is killed resumes a study at the step it was in.
+The wait for the signature is a state in the table and not a sleeping workflow, so ten
+thousand unread studies cost nothing and survive upgrades; signing starts ``final``.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+from dbos import DBOS, DBOSConfig, Debouncer, SetWorkflowID
+
+from imaging.report import Signature
+from pacs_bridge.settings import Settings
+from pacs_bridge.states import State
+from pacs_bridge.steps import Completeness, Steps
+
+log = logging.getLogger(__name__)
+
+QUEUE = "readings"
+EXECUTOR = "preread"
+PATH_VERSION = "1"
+"""Grows when the order of steps below changes, so that a study begun before isn't confused."""
+
+_steps: Steps | None = None  # DBOS is one to a process and calls plain functions
+
+
+def _s() -> Steps:
+    if _steps is None:
+        raise RuntimeError("start the workflows first: Workflows(steps).start()")
+    return _steps
+
+
+@DBOS.workflow()
+def preliminary(study_uid: str) -> None:
+    """Images that have come to rest -> a preliminary report in the PACS and on the page."""
+    completeness = complete(study_uid)
+    if not completeness.complete:
+        # The PACS holds more than came: judge again after another quiet time.
+        _debounce(study_uid)
+        return
+    revision = open_reading(study_uid, str(DBOS.workflow_id), completeness.because)
+    if revision is None:
+        return
+    try:
+        if not plan(study_uid, revision):
+            return
+        if not analyse(study_uid, revision):
+            return
+        compose(study_uid, revision)
+        deliver(study_uid, revision)
+        await_signature(study_uid, revision)
+    except Exception as error:
+        log.exception("study %s revision %d", study_uid, revision)
+        fail(study_uid, revision, f"{type(error).__name__}: {error}")
+
+
+@DBOS.workflow()
+def final(study_uid: str, revision: int) -> None:
+    """A signed report -> the verified objects in the PACS."""
+    try:
+        compose(study_uid, revision)
+        deliver(study_uid, revision)
+        finish(study_uid, revision)
+    except Exception as error:
+        log.exception("study %s revision %d", study_uid, revision)
+        fail(study_uid, revision, f"{type(error).__name__}: {error}")
+
+
+def _can_help(error: BaseException) -> bool:
+    return bool(getattr(error, "retryable", False)) or isinstance(error, OSError)
+
+
+@DBOS.step(retries_allowed=True, max_attempts=4, interval_seconds=2, should_retry=_can_help)
+def complete(study_uid: str) -> Completeness:
+    """See :meth:`Steps.judge_complete`."""
+    return _s().judge_complete(study_uid)
+
+
+@DBOS.step()
+def open_reading(study_uid: str, opened_by: str, because: str) -> int | None:
+    """See :meth:`Steps.open`."""
+    return _s().open(study_uid, opened_by, because)
+
+
+@DBOS.step(retries_allowed=True, max_attempts=4, interval_seconds=2, should_retry=_can_help)
+def plan(study_uid: str, revision: int) -> bool:
+    """See :meth:`Steps.plan`."""
+    return _s().plan(study_uid, revision)
+
+
+@DBOS.step(retries_allowed=True, max_attempts=4, interval_seconds=5, should_retry=_can_help)
+def analyse(study_uid: str, revision: int) -> bool:
+    """See :meth:`Steps.analyse`."""
+    return _s().analyse(study_uid, revision)
+
+
+@DBOS.step(retries_allowed=True, max_attempts=4, interval_seconds=2, should_retry=_can_help)
+def compose(study_uid: str, revision: int) -> None:
+    """See :meth:`Steps.compose`."""
+    _s().compose(study_uid, revision)
+
+
+@DBOS.step(retries_allowed=True, max_attempts=4, interval_seconds=2, should_retry=_can_help)
+def deliver(study_uid: str, revision: int) -> None:
+    """See :meth:`Steps.deliver`."""
+    _s().deliver(study_uid, revision)
+
+
+@DBOS.step()
+def await_signature(study_uid: str, revision: int) -> None:
+    """See :meth:`Steps.await_signature`."""
+    _s().await_signature(study_uid, revision)
+
+
+@DBOS.step()
+def finish(study_uid: str, revision: int) -> None:
+    """See :meth:`Steps.finish`."""
+    _s().finish(study_uid, revision)
+
+
+@DBOS.step()
+def fail(study_uid: str, revision: int, told: str) -> None:
+    """See :meth:`Steps.fail`."""
+    _s().fail(study_uid, revision, told)
+
+
+def _debounce(study_uid: str) -> None:
+    debouncer = Debouncer.create(preliminary, queue=QUEUE)
+    debouncer.debounce(study_uid, _s().settings.assembly.quiet_s, study_uid)
+
+
+class Workflows:
+    """The workflow engine of this process.
+
+    Args:
+        steps: what the workflows do.
+    """
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self._touched: set[str] = set()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._assemble, name="assembly", daemon=True)
+
+    def start(self) -> None:
+        """Resume what was interrupted, take up images no reading has seen, begin to listen."""
+        global _steps
+        _steps = self._steps
+        DBOS(config=_config(self._steps.settings))
+        DBOS.launch()
+        DBOS.register_queue(
+            QUEUE,
+            worker_concurrency=self._steps.settings.models.studies_at_once,
+            polling_interval_sec=0.5,
+        )
+        for study_uid in self._steps.store.unread_studies():
+            self.touch(study_uid)
+        for reading in self._steps.store.worklist([State.FINALISING]):
+            self._start_final(reading.study.study_uid, reading.revision)
+        self._thread.start()
+
+    def touch(self, study_uid: str) -> None:
+        """An image of the study arrived: its quiet time begins anew. Cheap, any thread."""
+        with self._lock:
+            self._touched.add(study_uid)
+
+    def sign(self, study_uid: str, revision: int, signature: Signature, who: str) -> None:
+        """Sign the report and send the verified objects on their way.
+
+        Raises:
+            UnknownStudy, WrongState: see :meth:`Store.sign`.
+        """
+        self._steps.store.sign(study_uid, revision, signature, who)
+        self._start_final(study_uid, revision)
+
+    def stop(self) -> None:
+        """End; what is under way resumes at the next start."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        DBOS.destroy()
+
+    def _start_final(self, study_uid: str, revision: int) -> None:
+        # One workflow a signed revision, however often it is asked for.
+        with SetWorkflowID(f"final-{study_uid}-{revision}"):
+            DBOS.start_workflow(final, study_uid, revision)
+
+    def _assemble(self) -> None:
+        # Hundreds of images a second touch a study; its debounce is moved twice a second.
+        while not self._stopping.wait(0.5):
+            with self._lock:
+                touched, self._touched = self._touched, set()
+            for study_uid in touched:
+                try:
+                    _debounce(study_uid)
+                except Exception:  # the loop boundary: tried again at the next turn
+                    log.exception("study %s could not be scheduled, trying again", study_uid)
+                    self.touch(study_uid)
+
+
+def _config(settings: Settings) -> DBOSConfig:
+    database = settings.storage.database
+    if not database:
+        file = Path(settings.storage.folder).absolute() / "workflows.sqlite"
+        database = f"sqlite:///{file}"
+    return {
+        "name": "preread",
+        "system_database_url": database,
+        "executor_id": EXECUTOR,
+        "application_version": PATH_VERSION,
+        "log_level": "WARNING",
+        "run_migrations": True,
+    }
