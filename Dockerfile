@@ -24,7 +24,7 @@ COPY --from=build /opt/preread /opt/preread
 ENV PATH=/opt/preread/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PREREAD_STORAGE__FOLDER=/data
-USER preread
+USER 10001:10001
 WORKDIR /data
 VOLUME ["/data"]
 # DICOM, and the review page
