@@ -20,6 +20,7 @@ SIDE_MULTIPLE = 16  # the detector wants sides that are multiples of this
 # False findings are mostly predicted at 4 mm: the score prefers what is larger, up to 12 mm.
 SIZE_TERM_MM, SIZE_UNIT_MM = (3.0, 12.0), 6.0
 SUPPRESS_MM, SUPPRESS_DIAMETERS = 8.0, 0.6
+LUNG_REACH_DIAMETERS = 0.25
 
 CUBE_SAMPLES = 32
 CUBE_DIAMETERS, CUBE_SIDE_MM = 2.25, (24.0, 96.0)
@@ -76,7 +77,7 @@ def find_candidates(
     """Candidates with ``score >= threshold``, best first.
 
     ``maps`` [2, k/4, j/4, i/4]: centre logit and log diameter in mm. ``lung`` [k, j, i] at 1 mm:
-    only centres in it count; no mask, no restriction.
+    only centres in it, or nearer to it than a quarter of their diameter, count.
     """
     logits = np.asarray(maps[0], np.float32)
     log_d = np.asarray(maps[1], np.float32)
@@ -86,7 +87,8 @@ def find_candidates(
     found = []
     for peak in peaks:
         centre, diameter = _refine(logits, log_d, peak)
-        if lung is not None and not _inside(lung, centre):
+        # The middle of a large mass on the pleura can lie a little outside any lung mask.
+        if lung is not None and not _inside(lung, centre, diameter * LUNG_REACH_DIAMETERS):
             continue
         candidate = Candidate(centre, diameter, float(logits[tuple(peak)]))
         if candidate.score >= threshold:
@@ -148,8 +150,7 @@ def segment(
         part = cubes[at : at + batch]
         logits = run(np.stack([c.values[None] for c in part]))
         for cube, logit in zip(part, logits[:, 0], strict=True):
-            values = 1 / (1 + np.exp(-np.asarray(logit, np.float32)))
-            masks.append(Cube(values.astype(np.float32), cube.affine))
+            masks.append(Cube(_sigmoid(np.asarray(logit, np.float32)), cube.affine))
     return masks
 
 
@@ -185,7 +186,7 @@ def _refine(
     """Centre and diameter averaged over the peak's neighbourhood, by probability."""
     low = np.maximum(peak - 1, 0)
     box = tuple(slice(int(a), int(p) + 2) for a, p in zip(low, peak, strict=True))
-    weight = 1 / (1 + np.exp(-logits[box].astype(np.float64)))
+    weight = _sigmoid(logits[box])
     weight /= weight.sum()
     at = np.stack(np.meshgrid(*(np.arange(n) for n in weight.shape), indexing="ij"), -1)
     cell = (at * weight[..., None]).sum((0, 1, 2)) + low
@@ -193,9 +194,18 @@ def _refine(
     return (k, j, i), float(np.exp((log_d[box] * weight).sum()))
 
 
-def _inside(mask: NDArray[np.bool_], centre: tuple[float, float, float]) -> bool:
-    at = tuple(int(np.clip(round(c), 0, n - 1)) for c, n in zip(centre, mask.shape, strict=True))
-    return bool(mask[at])
+def _sigmoid(logit: Float) -> Float:
+    # tanh neither overflows nor warns.
+    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * logit), np.float32)
+
+
+def _inside(lung: NDArray[np.bool_], centre: tuple[float, float, float], reach: float) -> bool:
+    """Whether lung lies within ``reach`` mm along each axis of the centre."""
+    box = []
+    for c, n in zip(centre, lung.shape, strict=True):
+        low = int(np.clip(round(c - reach), 0, n - 1))
+        box.append(slice(low, max(round(c + reach), low) + 1))
+    return bool(lung[tuple(box)].any())
 
 
 def _maximum_3(a: Float) -> Float:

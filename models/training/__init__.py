@@ -1,0 +1,16 @@
+"""How the shipped reference weights were made: runnable, seeded, on a CPU.
+
+Needs PyTorch and SciPy (the ``monai`` extra). Nothing outside this package may import either.
+
+====================  ==========================================================
+``lungs_data``        whole lungs: backgrounds to insert into, real lesions
+``nodules_data``      radiologists' outlined nodules, cut out of their scans
+``insertion``         puts one of the second into one of the first
+``crops``             training crops and targets for the detector
+``mask_crops``        training crops for the mask net
+``nets``, ``losses``  the two networks; what they are asked to minimise
+``detector``          trains the detector: ``python -m models.training.detector --help``
+``mask``              trains the mask net: ``python -m models.training.mask --help``
+``export``            checkpoints to ONNX, with a check that both agree
+====================  ==========================================================
+"""

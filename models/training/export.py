@@ -1,0 +1,125 @@
+"""Checkpoints to the two ONNX files that ship, with a check that ONNX Runtime agrees.
+
+    python -m models.training.export --checkpoints .work/training \\
+        --out models/catalog/lung_nodule_reference
+
+Batch normalisation is folded into the convolutions, so that a tile costs nothing but convolutions.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from models.training.nets import Detector, MaskNet
+from models.training.seal import seal
+
+OPSET = 18
+LARGEST_DIFFERENCE = 2e-3
+
+
+class Mean(nn.Module):
+    """The mean of several nets' outputs: three average away what one of them imagines."""
+
+    def __init__(self, nets: list[nn.Module]) -> None:
+        super().__init__()
+        self.nets = nn.ModuleList(nets)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any input the nets take."""
+        outputs = [net(x) for net in self.nets]
+        mean: Tensor = torch.stack(outputs).mean(0) if len(outputs) > 1 else outputs[0]
+        return mean
+
+
+def averaged(kind: type[nn.Module], checkpoint: Path) -> nn.Module:
+    """The averaged weights of ``checkpoint`` with batch normalisation folded in, to evaluate."""
+    net = kind()
+    net.load_state_dict(torch.load(checkpoint, weights_only=True)["average"])
+    return fold(net.eval())
+
+
+def fold(net: nn.Module) -> nn.Module:
+    """Folds each batch normalisation into the convolution before it, in place."""
+    for part in net.modules():
+        if not isinstance(part, nn.Sequential):
+            continue
+        names = list(part._modules)
+        for first, second in zip(names, names[1:], strict=False):
+            conv, norm = part._modules[first], part._modules[second]
+            if isinstance(conv, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d):
+                part._modules[first] = nn.utils.fusion.fuse_conv_bn_eval(conv, norm)
+                part._modules[second] = nn.Identity()
+    return net
+
+
+def write(
+    net: nn.Module, example: Tensor, names: tuple[str, str], axes: list[int], to: Path
+) -> None:
+    """Exports ``net`` and compares both runtimes on inputs of two sizes.
+
+    Raises:
+        ValueError: they differ by more than 0.002.
+    """
+    words = ["n", "channel", "k", "j", "i"]
+    torch.onnx.export(
+        net,
+        (example,),
+        str(to),
+        input_names=[names[0]],
+        output_names=[names[1]],
+        dynamic_axes={names[0]: {a: words[a] for a in axes}, names[1]: {0: "n"}},
+        opset_version=OPSET,
+        dynamo=False,
+    )
+    model = onnx.load(to)
+    onnx.checker.check_model(model, full_check=True)
+    session = onnxruntime.InferenceSession(str(to), providers=["CPUExecutionProvider"])
+    size = example.shape[2]
+    larger = [3, 1, size + 32, size, size + 16] if 2 in axes else [3, 1, size, size, size]
+    for shape in ([1, 1, size, size, size], larger):
+        x = torch.randn(shape)
+        with torch.inference_mode():
+            expected = net(x).numpy()
+        found = session.run(None, {names[0]: x.numpy()})[0]
+        difference = float(np.abs(found - expected).max())
+        print(f"{to.name} {shape}: largest difference to PyTorch {difference:.1e}")
+        if difference > LARGEST_DIFFERENCE:
+            raise ValueError(f"{to}: ONNX Runtime differs from PyTorch by {difference}")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--checkpoints", type=Path, required=True, help="folder with *.pt")
+    parser.add_argument("--out", type=Path, required=True, help="the model's folder")
+    parser.add_argument(
+        "--detectors", nargs="+", default=["detector"], help="names whose outputs are averaged"
+    )
+    parser.add_argument("--masks", nargs="+", default=["mask"], help="likewise")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    folder: Path = options.checkpoints
+    detectors = Mean([averaged(Detector, folder / f"{n}.pt") for n in options.detectors]).eval()
+    masks = Mean([averaged(MaskNet, folder / f"{n}.pt") for n in options.masks]).eval()
+    write(
+        detectors,
+        torch.randn(1, 1, 64, 64, 64),
+        ("image", "maps"),
+        [0, 2, 3, 4],
+        options.out / "detector.onnx",
+    )
+    write(masks, torch.randn(1, 1, 32, 32, 32), ("crops", "logits"), [0], options.out / "mask.onnx")
+    if (options.out / "preread.toml").exists():
+        seal(options.out)
+
+
+if __name__ == "__main__":
+    main()
