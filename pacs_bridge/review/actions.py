@@ -54,10 +54,13 @@ def report(
     organization: FormWord = "",
     seen_impression: FormWord = "",
     seen_reviews: FormWord = "",
+    signer: FormWord = "",
 ) -> Response:
-    """Keep the impression, or sign."""
-    desk = visit.room.desk
+    """Keep the impression, or sign; ``signer`` is whose name the page showed beside the button."""
+    desk, reader = visit.room.desk, visit.who.reader
     try:
+        if do == "sign" and signer and reader and signer != reader.user:
+            raise NotAccepted("somebody else logged in meanwhile", "other-reader")
         if do == "save":
             desk.impression(study_uid, revision, impression, visit.who, seen_impression)
             return _back(study_uid, revision, "sign")

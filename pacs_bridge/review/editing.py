@@ -12,7 +12,7 @@ import threading
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from imaging.report import FindingReview, Report, Signature, Verdict
 from pacs_bridge.auth import Person
@@ -162,7 +162,7 @@ class Desk:
             signature = Signature(
                 name=_person_name(name),
                 organization=_organization(organization),
-                signed_at=datetime.now(UTC),
+                signed_at=datetime.now().astimezone(),
             )
             if written:
                 self.store.save_impression(study_uid, revision, text, person.who)

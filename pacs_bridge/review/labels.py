@@ -199,6 +199,9 @@ LABELS: dict[str, Text] = {
         ("stale-sign", "Not signed: the report changed after this page was loaded. It is shown as "
          "it is now; look at it again, then sign.",
          "未签署:页面载入后报告已被修改。现显示最新内容,请复核后再签署。"),
+        ("other-reader", "Not signed: somebody else has logged in on this browser meanwhile. See "
+         "whose name stands beside the button, then sign.",
+         "未签署:此浏览器已由他人登录。请核对签署人姓名后再签署。"),
         ("bad-name", "Not signed: write the name as Family^Given, at most 64 characters.",
          "未签署:姓名请按 姓^名 填写,最多 64 个字符。"),
         ("bad-organization", "Not signed: name the organization, at most 64 characters.",

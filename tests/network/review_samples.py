@@ -40,7 +40,10 @@ SIGNED = Signature(
 CT = "1.2.840.10008.5.1.4.1.1.2"
 SLICES = 120
 MODEL = Model(
-    name="lung_nodule_reference", version="1.0", title="Lung nodules, reference", sha256="0" * 64
+    name="lung_nodule_reference",
+    version="1.0",
+    title=Text(en="Lung nodules, reference", zh="肺结节（参考）"),
+    sha256="0" * 64,
 )
 
 

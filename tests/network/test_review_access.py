@@ -65,6 +65,14 @@ def test_a_reader_logs_in_signs_in_their_own_name_and_leaves(locked: Site) -> No
     assert locked.client.get(page_of(study)).status_code == 303
 
 
+def test_nobody_signs_in_a_name_the_page_did_not_show(locked: Site) -> None:
+    study = add(locked.store, 1, findings=0)
+    log_in(locked)
+    answer = locked.form(f"{page_of(study)}/report", do="sign", signer="li", impression="kept")
+    assert answer.status_code == 409 and "somebody else has logged in" in answer.text
+    assert ">kept</textarea>" in answer.text and locked.studio.signed == []
+
+
 def test_a_wrong_password_stays_outside(locked: Site) -> None:
     answer = log_in(locked, "wrong")
     assert answer.status_code == 401 and "Wrong user or password" in answer.text

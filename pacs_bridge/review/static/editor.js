@@ -23,22 +23,28 @@ export function makeEditor(study, words, cards, onVerdict) {
       running += 1;
       say(entry, words.saving);
       try {
-        const answer = await ask(entry.url, {
+        const body = JSON.stringify({ ...entry.body(), text, ...extra, seen: entry.seen });
+        const send = () => ask(entry.url, {
           method: "PUT",
           headers: { "Content-Type": "application/json", "X-CSRF-Token": study.csrf },
-          body: JSON.stringify({ ...entry.body(), text, ...extra, seen: entry.seen }),
+          body,
+        });
+        const answer = await send().catch(async (error) => {
+          if (error.status !== 403) throw error;
+          await freshToken(); // logged in again in another tab
+          return send();
         });
         const saved = await answer.json();
         entry.kept = text;
         take(saved, field);
         say(entry, words.saved);
+        const wrong = [...fields.values()].some((other) => other.place.classList.contains("problem"));
+        if (!wrong) problem.hidden = true;
         return true;
       } catch (error) {
         const sentence = error.status === 401 ? words["session-over"] : error.message;
         say(entry, words["not-saved"], true);
-        problem.textContent = error.status ? sentence : `${words["not-saved"]}: ${sentence}`;
-        problem.hidden = false;
-        toast(problem.textContent);
+        complain(error.status ? sentence : `${words["not-saved"]}: ${sentence}`);
         return false;
       } finally {
         running -= 1;
@@ -46,6 +52,17 @@ export function makeEditor(study, words, cards, onVerdict) {
     };
     queue = queue.then(change);
     return queue;
+  }
+
+  async function freshToken() {
+    study.csrf = (await (await ask("/api/session")).json()).csrf;
+    for (const input of document.querySelectorAll("input[name=csrf]")) input.value = study.csrf;
+  }
+
+  function complain(sentence) {
+    problem.textContent = sentence;
+    problem.hidden = false;
+    toast(sentence);
   }
 
   function say(entry, sentence, wrong = false) {
@@ -129,11 +146,15 @@ export function makeEditor(study, words, cards, onVerdict) {
     for (const field of fields.keys()) keep(field);
     await queue;
     if (event.submitter?.value !== "sign" || dirty()) return;
+    try {
+      await freshToken();
+    } catch (error) {
+      complain(error.status === 401 ? words["session-over"] : error.message);
+      return;
+    }
     const open = cards.filter((card) => card.dataset.verdict === "pending");
     if (open.length) {
-      problem.textContent = fill(words["pending-left"], { numbers: open.map((card) => card.dataset.number).join(", ") });
-      problem.hidden = false;
-      toast(problem.textContent);
+      complain(fill(words["pending-left"], { numbers: open.map((card) => card.dataset.number).join(", ") }));
       open[0].scrollIntoView({ block: "center" });
       open[0].focus({ preventScroll: true });
       return;
@@ -141,6 +162,13 @@ export function makeEditor(study, words, cards, onVerdict) {
     const count = (verdict) => cards.filter((card) => card.dataset.verdict === verdict).length;
     document.getElementById("confirm-summary").textContent =
       fill(words["sign-summary"], { accepted: count("accepted"), rejected: count("rejected") });
+    const typed = document.getElementById("confirm-signer");
+    if (typed) {
+      typed.textContent = fill(words["sign-as"], {
+        name: form.elements.name.value.trim() || "–",
+        organization: form.elements.organization.value.trim() || "–",
+      });
+    }
     document.getElementById("confirm-empty").hidden = impression.value.trim() !== "";
     confirm.returnValue = "";
     confirm.showModal();

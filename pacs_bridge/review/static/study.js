@@ -83,6 +83,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 // anything that changed elsewhere: load again where nothing can be lost, else say so
+const again = () => location.replace(document.querySelector("#changed a").href); // also after a form
 let deliveries = null;
 every(4, async () => {
   let now;
@@ -90,12 +91,12 @@ every(4, async () => {
     const answer = await ask(`/api/studies/${encodeURIComponent(study.study)}/status?revision=${study.revision}`);
     now = await answer.json();
   } catch (error) {
-    if (error.status === 401 && !editor?.dirty()) location.reload();
+    if (error.status === 401 && !editor?.dirty()) again();
     return; // no answer: the next change says so, and this asks again
   }
   if (editor?.leaving()) return;
   const moved = now.state !== study.state || now.newest !== study.newest || now.revision !== study.revision;
-  if (moved && !editor) location.reload();
+  if (moved && !editor) again();
   else if (moved || editor?.differs(now.versions)) document.getElementById("changed").hidden = false;
   if (deliveries !== null && now.deliveries !== deliveries) {
     const answer = await ask(`/studies/${encodeURIComponent(study.study)}/deliveries?revision=${study.revision}`);
