@@ -5,7 +5,7 @@ Pure geometry on headers; no pixels are read here. Source: PS3.3 C.7.6.2 (Image 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,13 @@ LONGEST_GAP = 2
 """So many neighbouring slices may be missing and are interpolated; more is refused."""
 MOST_MISSING = 0.05
 """Part of all slices that may be missing in sum."""
+MOST_STRAY = 0.2
+"""How far an image may lie from its place on the grid, as a part of one distance ..."""
+LEAST_STRAY_MM = 0.5
+"""... but so much is always allowed, mm."""
+SAME_COSINE = 0.002
+SAME_SPACING_MM = 0.0002
+"""Headers are rounded: orientations and pixel spacings nearer than this are the same."""
 MOST_SHEAR_DEGREES = 0.5
 """A gantry tilt above this makes no orthogonal grid."""
 
@@ -69,6 +76,7 @@ def arrange(slices: tuple[ImageSlice, ...]) -> Stack:
         filled[place] = image
     first, last = ordered[0], ordered[-1]
     step = (np.asarray(last.position) - np.asarray(first.position)) / (count - 1)
+    _check_strays(ordered, places, step)
     _check_shear(step, normal)
     grid = Grid.from_dicom(
         (count, first.rows, first.columns),
@@ -87,29 +95,45 @@ def arrange(slices: tuple[ImageSlice, ...]) -> Stack:
 def _one_shape(slices: tuple[ImageSlice, ...]) -> tuple[tuple[ImageSlice, ...], list[Notice]]:
     """Images that share size, pixel spacing and orientation; a small minority is left out."""
 
-    def shape(image: ImageSlice) -> tuple[object, ...]:
-        spacing = tuple(round(x, 4) for x in image.pixel_spacing or ())
-        cosines = tuple(round(x, 3) for x in image.orientation or ())
-        return image.rows, image.columns, spacing, cosines
-
-    counts = Counter(shape(image) for image in slices).most_common()
-    if len(counts) == 1:
+    kinds: list[list[ImageSlice]] = []
+    for image in slices:
+        for kind in kinds:
+            if _same_shape(image, kind[0]):
+                kind.append(image)
+                break
+        else:
+            kinds.append([image])
+    if len(kinds) == 1:
         return slices, []
-    prevailing, most = counts[0]
-    if most < 0.7 * len(slices):
+    kinds.sort(key=len, reverse=True)
+    kept = tuple(kinds[0])
+    if len(kept) < 0.7 * len(slices):
         found = "; ".join(
-            f"{n} of {s[0]}x{s[1]} pixels, spacing {s[2]}, orientation {s[3]}"
-            for s, n in counts[:4]
+            f"{len(kind)} of {kind[0].rows}x{kind[0].columns} pixels, spacing "
+            f"{kind[0].pixel_spacing}, orientation {kind[0].orientation}"
+            for kind in kinds[:4]
         )
         raise InconsistentSeries(
             f"one SeriesInstanceUID holds images of different kinds: {found}. "
             "Send each kind as a series of its own"
         )
-    kept = tuple(image for image in slices if shape(image) == prevailing)
     how = "the prevailing size and orientation"
     dropped = len(slices) - len(kept)
     told = notice("inconsistent-images", count=dropped, kept=len(kept), of=len(slices), how=how)
     return kept, [told]
+
+
+def _same_shape(a: ImageSlice, b: ImageSlice) -> bool:
+    def near(x: tuple[float, ...] | None, y: tuple[float, ...] | None, tolerance: float) -> bool:
+        if x is None or y is None:
+            return x is y
+        return bool(np.abs(np.subtract(x, y)).max() <= tolerance)
+
+    return (
+        (a.rows, a.columns, a.position is None) == (b.rows, b.columns, b.position is None)
+        and near(a.pixel_spacing, b.pixel_spacing, SAME_SPACING_MM)
+        and near(a.orientation, b.orientation, SAME_COSINE)
+    )
 
 
 def _one_per_position(
@@ -117,6 +141,11 @@ def _one_per_position(
 ) -> tuple[tuple[ImageSlice, ...], list[Notice]]:
     """One image a position: by acquisition, phase, echo or kernel where they tell apart."""
     positions = _by_position(slices)
+    if len(positions) < 2:
+        raise NoImages(
+            f"all {len(slices)} images lie at one position, {slices[0].position}, e.g. "
+            f"{slices[0].path.name}; a volume needs at least 2 positions"
+        )
     doubled = sum(len(images) - 1 for images in positions.values())
     if not doubled:
         return slices, []
@@ -180,6 +209,21 @@ def _places(ordered: list[ImageSlice], normal: np.ndarray) -> tuple[list[int], l
             "again, or ask the PACS whether it holds them"
         )
     return places, missing
+
+
+def _check_strays(ordered: list[ImageSlice], places: list[int], step: np.ndarray) -> None:
+    """Steps that are each nearly right can add up, and a stack can jump sideways."""
+    positions = np.array([image.position for image in ordered], dtype=np.float64)
+    regular = positions[0] + np.outer(places, step)
+    stray = np.linalg.norm(positions - regular, axis=1)
+    distance = float(np.linalg.norm(step))
+    if stray.max() > max(LEAST_STRAY_MM, MOST_STRAY * distance):
+        worst = int(stray.argmax())
+        raise IrregularGeometry(
+            f"slice positions are uneven: up to {stray.max():.1f} mm off a straight stack with a "
+            f"slice distance of {distance:.2f} mm, e.g. {ordered[worst].path.name} at "
+            f"{ordered[worst].position}. Reconstruct with one slice distance and table position"
+        )
 
 
 def _check_shear(step: np.ndarray, normal: np.ndarray) -> None:
