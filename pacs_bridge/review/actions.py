@@ -94,7 +94,7 @@ def retry(
 
 
 def retry_delivery(visit: Visit, study_uid: str, sop_instance_uid: str, destination: str) -> None:
-    """Try one of the study's deliveries again, and enter it into the audit trail.
+    """Try one of the study's deliveries again (the studio enters it into the audit trail).
 
     Raises:
         UnknownStudy: the study has no such delivery.
@@ -103,9 +103,6 @@ def retry_delivery(visit: Visit, study_uid: str, sop_instance_uid: str, destinat
     if (sop_instance_uid, destination) not in {(d.sop_instance_uid, d.destination) for d in held}:
         raise UnknownStudy(f"study {study_uid} has no such delivery to {destination!r}")
     visit.room.studio.retry_delivery(sop_instance_uid, destination, visit.who.who)
-    visit.room.store.record(
-        visit.who.who, "delivery-retried", study_uid, f"{sop_instance_uid} to {destination}"
-    )
 
 
 def refusal_of(visit: Visit, study_uid: str, revision: int, error: WrongState) -> str:

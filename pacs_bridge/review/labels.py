@@ -235,6 +235,11 @@ EVENTS: dict[str, Text] = {
         ("logged-out", "Logged out", "退出登录"),
         ("log-in-failed", "Log-in failed", "登录失败"),
         ("log-in-refused", "Log-in refused", "登录被拒"),
+        ("reading-opened", "Reading opened", "开始处理"),
+        ("reading-failed", "Reading failed", "处理失败"),
+        ("not-analysed", "Not analysed", "未分析"),
+        ("delivery-failed", "Delivery failed", "发送失败"),
+        ("delivery-given-up", "Delivery given up", "放弃发送"),
     )
 }
 """What people call the audit trail's events; one that is not here is shown by its code."""

@@ -40,7 +40,7 @@ class Studio(Protocol):
         ...
 
     def retry_delivery(self, sop_instance_uid: str, destination: str, who: str) -> None:
-        """Try one delivery again at once, also after it was given up.
+        """Try one delivery again at once, also after it was given up; record who asked.
 
         Raises:
             UnknownStudy: no such delivery.

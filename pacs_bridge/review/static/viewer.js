@@ -15,6 +15,7 @@ export function makeViewer(study, words, onMark) {
   const held = new Map(); // url -> promise of an object URL, oldest first
   let wanted = Number(image.dataset.first);
   let drawing = false;
+  let verdicts = 0; // given here; each may change which outlines are drawn
 
   const url = (k) => `/studies/${encodeURIComponent(study.study)}/slices/${k}.png`
     + `?revision=${study.revision}&outlines=${outlines.checked}`;
@@ -39,14 +40,15 @@ export function makeViewer(study, words, onMark) {
   async function draw() {
     if (drawing) return;
     drawing = true;
+    const goal = () => `${url(wanted)} ${verdicts}`;
     let drawn = "";
-    while (drawn !== url(wanted)) { // what is wanted may change while a picture is on its way
-      drawn = url(wanted);
+    while (drawn !== goal()) { // what is wanted may change while a picture is on its way
+      drawn = goal();
       try {
-        image.src = await load(drawn);
+        image.src = await load(url(wanted));
         missing.hidden = true;
       } catch {
-        missing.hidden = drawn !== url(wanted);
+        missing.hidden = drawn !== goal();
       }
     }
     drawing = false;
@@ -112,6 +114,10 @@ export function makeViewer(study, words, onMark) {
     toggleOutlines() { outlines.checked = !outlines.checked; draw(); },
     mark(uid, verdict) {
       for (const mark of marks) if (mark.dataset.uid === uid) mark.dataset.verdict = verdict;
+      for (const old of held.values()) old.then((source) => URL.revokeObjectURL(source), () => {});
+      verdicts += 1;
+      held.clear(); // the outline of a rejected finding is no longer drawn
+      draw();
     },
   };
 }
