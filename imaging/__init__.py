@@ -5,7 +5,8 @@ Rooms: ``geometry`` (Grid) and ``volume`` (Volume, Mask, Region) say where voxel
 ``load`` makes the Volume; ``resample`` is the only file that speaks SimpleITK; ``lungs``
 finds the lungs; ``measure`` turns a mask into numbers; ``finding`` and ``report`` are the
 values every output renders; ``notices`` holds what a reader must be told, in both
-``language``s; ``identity`` derives UIDs; ``objects/`` has one file an output object (SEG,
+``language``s; ``identity`` derives UIDs,
+``image_classes`` tells images from reports; ``objects/`` has one file an output object (SEG,
 SR, HTML page of the report, key images); ``phantom`` makes a lifelike chest to show and to
 test with; ``errors`` draws what can go wrong.
 """

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import math
+import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +90,13 @@ _VARIANT_KEYWORDS = (
 )
 
 
+_UNPARSABLE = (
+    ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError,
+    RecursionError, TypeError, ValueError, struct.error, zlib.error,
+)  # fmt: skip
+"""What pydicom raises over damaged or hostile bytes, when it reads or when a value is asked for."""
+
+
 def read_header(path: Path) -> Dataset:
     """The data set of a DICOM file without its pixels.
 
@@ -103,13 +112,13 @@ def read_header(path: Path) -> Dataset:
         pass
     except EOFError as error:
         raise TruncatedFile(path, f"ends inside its header ({error})", "Send it again.") from error
-    except (OSError, ValueError, AttributeError, KeyError, NotImplementedError) as error:
+    except _UNPARSABLE as error:
         raise NotDicom(path, f"cannot be read as DICOM ({error})", "Send it again.") from error
     try:
         bare = pydicom.dcmread(path, stop_before_pixels=True, force=True)
         if "SOPClassUID" in bare and "SOPInstanceUID" in bare:
             return bare
-    except (EOFError, OSError, ValueError, AttributeError, KeyError, NotImplementedError):
+    except _UNPARSABLE:
         pass
     raise NotDicom(path, "is not a DICOM file", "Take it out of the folder.")
 
@@ -126,6 +135,7 @@ def scan_files(paths: Iterable[Path]) -> Scan:
         try:
             header = read_header(path)
             images = list(slices_of(path, header))
+            described = _series_header(header)
         except NotDicom:
             log.warning("%s: not a DICOM file, passed over", path)
             strangers.append(path)
@@ -133,6 +143,11 @@ def scan_files(paths: Iterable[Path]) -> Scan:
         except FileError as error:
             log.warning("%s", error)
             notices.append(notice("unreadable-file", file=path.name, problem=error.problem))
+            continue
+        except _UNPARSABLE as error:
+            log.warning("%s: %s", path, error)
+            problem = f"a value in its header can't be read ({error})"
+            notices.append(notice("unreadable-file", file=path.name, problem=problem))
             continue
         if not images:
             others += 1
@@ -142,7 +157,7 @@ def scan_files(paths: Iterable[Path]) -> Scan:
             continue
         seen.add(images[0].sop_instance_uid)
         slices += images
-        series.setdefault(images[0].series_uid, _series_header(header))
+        series.setdefault(images[0].series_uid, described)
     if strangers:
         notices.append(notice("not-dicom", count=len(strangers), first=strangers[0].name))
     if repeated:
@@ -155,17 +170,19 @@ def slices_of(path: Path, header: Dataset) -> Iterator[ImageSlice]:
 
     Raises:
         MissingTag: an attribute that every image must have is absent or unusable.
+        TruncatedFile: an image that ends before its size is said.
     """
     if "Rows" not in header or "Columns" not in header:
+        _must_be_no_image(path, header)
         return
-    frames = header.get("NumberOfFrames")
+    frames = _count(path, header, "NumberOfFrames") if header.get_item("NumberOfFrames") else 1
     per_frame = header.get("PerFrameFunctionalGroupsSequence")
     if per_frame:
         shared = (header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
         for number, groups in enumerate(per_frame, start=1):
             yield _slice(path, header, number, _Groups(groups, shared, header))
-    elif frames and int(frames) > 1:
-        for number in range(1, int(frames) + 1):
+    elif frames > 1:
+        for number in range(1, frames + 1):
             yield _slice(path, header, number, header, located=False)
     else:
         yield _slice(path, header, None, header)
@@ -207,8 +224,8 @@ def _slice(
         modality=str(header.get("Modality") or ""),
         instance_number=_integer(header.get("InstanceNumber")),
         image_type=tuple(str(value).upper() for value in _listed(image_type)),
-        rows=int(header.Rows),
-        columns=int(header.Columns),
+        rows=_count(path, header, "Rows"),
+        columns=_count(path, header, "Columns"),
         position=(position[0], position[1], position[2]) if position else None,
         orientation=orientation and tuple(orientation),  # type: ignore[arg-type]  # length checked
         pixel_spacing=(spacing[0], spacing[1]) if spacing else None,
@@ -219,6 +236,16 @@ def _slice(
             if (value := place.get(keyword)) not in (None, "")
         ),
     )
+
+
+def _must_be_no_image(path: Path, header: Dataset) -> None:
+    """A data set without Rows is a report or the like, or an image that was cut short."""
+    meta = getattr(header, "file_meta", None) or Dataset()
+    uid = str(header.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
+    if not uid or pydicom.uid.UID(uid).name.endswith("Image Storage"):
+        missing = "Rows" if uid else "SOPClassUID"
+        problem = f"ends inside its header, or {missing} was left out"
+        raise TruncatedFile(path, problem, "Send the image again.")
 
 
 def _series_header(header: Dataset) -> SeriesHeader:
@@ -247,6 +274,19 @@ def _required(path: Path, header: Dataset, keyword: str) -> str:
     if not value:
         raise MissingTag(path, f"{keyword} is missing or empty", "Send the image again.")
     return value
+
+
+def _count(path: Path, header: Dataset, keyword: str) -> int:
+    """A whole number above 0."""
+    try:
+        value = header.get(keyword)
+        number = int(value)  # type: ignore[arg-type]  # None is a TypeError, as wanted
+    except (TypeError, ValueError) as error:
+        problem = f"{keyword} is no whole number ({error})"
+        raise MissingTag(path, problem, "Send the image again.") from error
+    if number < 1:
+        raise MissingTag(path, f"{keyword} is {number}, not above 0", "Send the image again.")
+    return number
 
 
 def _floats(path: Path, place: Any, keyword: str, length: int) -> tuple[float, ...] | None:

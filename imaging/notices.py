@@ -44,49 +44,49 @@ WORDING: dict[str, tuple[Severity, str, str]] = {
     "not-dicom": (
         Severity.WARNING,
         "{count} file(s) are not DICOM and were passed over, first: {first}",
-        "{count} 个文件不是 DICOM 文件,已跳过,首个:{first}",
+        "{count} 个文件不是 DICOM 文件，已跳过，首个：{first}",
     ),
     "unreadable-file": (
         Severity.WARNING,
         "{file} was not used: {problem}",
-        "未使用文件 {file}:{problem}",
+        "未使用文件 {file}：{problem}",
     ),
     "same-instance-twice": (
         Severity.WARNING,
         "{count} file(s) repeat a SOP Instance UID already read and were passed over",
-        "{count} 个文件的 SOP Instance UID 重复,已跳过",
+        "{count} 个文件的 SOP Instance UID 重复，已跳过",
     ),
     # series, refused
     "no-images": (Severity.REFUSAL, "no images in it", "没有图像"),
     "wrong-modality": (
         Severity.REFUSAL,
         "Modality is {found}, the model takes {wanted}",
-        "Modality 为 {found},模型要求 {wanted}",
+        "Modality 为 {found}，模型要求 {wanted}",
     ),
     "localizer": (
         Severity.REFUSAL,
         "a localizer (scout), not a volume: ImageType {found}",
-        "定位像,不是容积数据:ImageType {found}",
+        "定位像，不是容积数据：ImageType {found}",
     ),
     "derived-image": (
         Severity.REFUSAL,
         "not a primary axial acquisition: ImageType {found}",
-        "不是原始轴位采集:ImageType {found}",
+        "不是原始轴位采集：ImageType {found}",
     ),
     "too-few-slices": (
         Severity.REFUSAL,
         "{found} slices, at least {wanted} are needed",
-        "仅 {found} 层,至少需要 {wanted} 层",
+        "仅 {found} 层，至少需要 {wanted} 层",
     ),
     "too-thick": (
         Severity.REFUSAL,
         "slices are {found:g} mm apart or thick, at most {wanted:g} mm can be analysed",
-        "层厚或层距 {found:g} mm,最大可分析 {wanted:g} mm",
+        "层厚或层距 {found:g} mm，最大可分析 {wanted:g} mm",
     ),
     "wrong-orientation": (
         Severity.REFUSAL,
         "slices are {found:.0f} degrees from axial, at most {wanted:.0f} can be analysed",
-        "与轴位夹角 {found:.0f} 度,最大允许 {wanted:.0f} 度",
+        "与轴位夹角 {found:.0f} 度，最大允许 {wanted:.0f} 度",
     ),
     "no-geometry": (
         Severity.REFUSAL,
@@ -96,87 +96,87 @@ WORDING: dict[str, tuple[Severity, str, str]] = {
     "irregular-geometry": (
         Severity.REFUSAL,
         "the slices make no regular volume: {problem}",
-        "各层无法构成规则容积:{problem}",
+        "各层无法构成规则容积：{problem}",
     ),
     "inconsistent-series": (
         Severity.REFUSAL,
         "the images of the series do not belong together: {problem}",
-        "该序列的图像不一致:{problem}",
+        "该序列的图像不一致：{problem}",
     ),
     "undecodable-series": (
         Severity.REFUSAL,
         "the pixels could not be decoded: {problem}",
-        "像素数据无法解码:{problem}",
+        "像素数据无法解码：{problem}",
     ),
     "no-lung": (
         Severity.REFUSAL,
         "{found:.0f} ml of lung in view, at least {wanted:.0f} ml are needed",
-        "视野内肺容积 {found:.0f} ml,至少需要 {wanted:.0f} ml",
+        "视野内肺容积 {found:.0f} ml，至少需要 {wanted:.0f} ml",
     ),
     "better-series": (
         Severity.REFUSAL,
         "suitable, but series {chosen} suits better ({why})",
-        "可用,但序列 {chosen} 更合适({why})",
+        "可用，但序列 {chosen} 更合适（{why}）",
     ),
     # volume, warned
     "missing-slices": (
         Severity.WARNING,
         "{count} slice(s) are missing and were interpolated between {where} mm; "
         "a small lesion there can be missed",
-        "缺少 {count} 层,已在 {where} mm 处插值;该处小病灶可能漏检",
+        "缺少 {count} 层，已在 {where} mm 处插值；该处小病灶可能漏检",
     ),
     "duplicate-positions": (
         Severity.WARNING,
         "{count} image(s) lie at the position of another; {kept} of {of} images were used ({how})",
-        "{count} 幅图像位置重复;使用了 {of} 幅中的 {kept} 幅({how})",
+        "{count} 幅图像位置重复；使用了 {of} 幅中的 {kept} 幅（{how}）",
     ),
     "inconsistent-images": (
         Severity.WARNING,
         "{count} image(s) differ in size, spacing or orientation and were left out; {kept} of "
         "{of} were used ({how})",
-        "{count} 幅图像的尺寸、间距或方向不同,已排除;使用了 {of} 幅中的 {kept} 幅({how})",
+        "{count} 幅图像的尺寸、间距或方向不同，已排除；使用了 {of} 幅中的 {kept} 幅（{how}）",
     ),
     "thick-slices": (
         Severity.WARNING,
         "slices are {found:g} mm; nodules under {limit:g} mm can be missed",
-        "层厚 {found:g} mm;小于 {limit:g} mm 的结节可能漏检",
+        "层厚 {found:g} mm；小于 {limit:g} mm 的结节可能漏检",
     ),
     "thickness-differs": (
         Severity.WARNING,
         "SliceThickness says {said:g} mm, positions say {found:g} mm; positions were used",
-        "SliceThickness 为 {said:g} mm,位置计算为 {found:g} mm;采用位置值",
+        "SliceThickness 为 {said:g} mm，位置计算为 {found:g} mm；采用位置值",
     ),
     "several-series": (
         Severity.WARNING,
         "the study has {count} series; one was analysed: {chosen}",
-        "检查含 {count} 个序列;仅分析其中一个:{chosen}",
+        "检查含 {count} 个序列；仅分析其中一个：{chosen}",
     ),
     "partial-lung": (
         Severity.WARNING,
         "the lungs reach the first or last slice; parts outside the scan were not seen",
-        "肺部延伸至首层或末层;扫描范围外的部分未见",
+        "肺部延伸至首层或末层；扫描范围外的部分未见",
     ),
     "implausible-values": (
         Severity.WARNING,
         "the values do not look like Hounsfield units ({found})",
-        "像素值不像 HU 值({found})",
+        "像素值不像 HU 值（{found}）",
     ),
     "finding-between-slices": (
         Severity.WARNING,
         "a possible lesion (score {score:.2f}) lies on interpolated slices only and could not be "
         "marked; send the missing slices",
-        "疑似病灶(评分 {score:.2f})仅位于插值层,无法标记;请补传缺失层",
+        "疑似病灶（评分 {score:.2f}）仅位于插值层，无法标记；请补传缺失层",
     ),
     # model
     "reference-weights": (
         Severity.WARNING,
         "reference weights for research; not a medical device, not validated for diagnosis",
-        "参考权重,仅供研究;非医疗器械,未经诊断验证",
+        "参考权重，仅供研究；非医疗器械，未经诊断验证",
     ),
     "fake-model": (
         Severity.WARNING,
         "NOT FOR CLINICAL USE: made by a stand-in model",
-        "禁止临床使用:由替身模型生成",
+        "禁止临床使用：由替身模型生成",
     ),
     "nothing-suits": (
         Severity.REFUSAL,

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imaging.finding import Finding
 from imaging.identity import derive_uid
+from imaging.language import Text
 from imaging.notices import Notice
 
 SCHEMA_VERSION: Final = "1.0"
@@ -54,7 +55,7 @@ class Model(_Value):
 
     name: str
     version: str
-    title: str
+    title: Text
     sha256: str = Field(description="over the model's weight files; names exactly what ran")
 
 
@@ -124,3 +125,18 @@ class Report(_Value):
     def standing_findings(self) -> tuple[Finding, ...]:
         """The findings that were not rejected."""
         return tuple(f for f in self.findings if self.review_of(f).verdict is not Verdict.REJECTED)
+
+    def with_review(self, review: FindingReview) -> Report:
+        """The report with a reader's verdict on one of its findings, in place of an earlier one.
+
+        Raises:
+            KeyError: no finding has that tracking UID.
+        """
+        if all(finding.tracking_uid != review.tracking_uid for finding in self.findings):
+            raise KeyError(review.tracking_uid)
+        others = [r for r in self.reviews if r.tracking_uid != review.tracking_uid]
+        return self.model_copy(update={"reviews": (*others, review)})
+
+    def signed(self, signature: Signature) -> Report:
+        """The final report: this one with a signature under it."""
+        return self.model_copy(update={"signature": signature, "stage": Stage.FINAL})

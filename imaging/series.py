@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imaging.headers import ImageSlice, Scan, SeriesHeader
 from imaging.notices import Notice, Severity, notice
+
+WORST_COSINE = 0.01
+"""How far lengths and the angle of direction cosines may be off; beyond, spacing is wrong."""
 
 
 @dataclass(frozen=True)
@@ -118,31 +121,46 @@ def _judge(series: Series, rule: InputRule) -> tuple[float, list[Notice]]:
     refusal = _refusal(series, rule)
     if refusal is not None:
         return 0.0, [refusal]
-    spacing = slice_distance_mm(series.slices)
-    thickness = series.slices[0].slice_thickness_mm or spacing
+    slices = _prevailing(series.slices)
+    spacing = slice_distance_mm(slices)
+    thickness = slices[0].slice_thickness_mm or spacing
     coarsest = max(spacing, thickness)
     warnings = []
     if coarsest > rule.advised_slice_mm:
         limit = rule.smallest_lesion_mm
         warnings.append(notice("thick-slices", found=round(coarsest, 2), limit=limit))
     # Thin slices first; among equals the longer scan, then the smoother kernel.
-    score = 10.0 / max(coarsest, 0.5) + min(len(series.slices) * spacing, 400.0) / 400.0
+    score = 10.0 / max(coarsest, 0.5) + min(len(slices) * spacing, 400.0) / 400.0
     if is_sharp_kernel(series.header.kernel):
         score *= 0.8
     return score, warnings
 
 
+def _prevailing(slices: tuple[ImageSlice, ...]) -> tuple[ImageSlice, ...]:
+    """The images of the commonest kind: a scout inside a series does not decide about it."""
+
+    def kind(image: ImageSlice) -> tuple[str, ...]:
+        scout = not {"LOCALIZER", "SCOUT"}.isdisjoint(image.image_type)
+        axes = [str(round(x, 1) + 0.0) for x in image.orientation or ()]
+        return image.modality, str(scout), str(image.rows), str(image.columns), *axes
+
+    counts = Counter(kind(image) for image in slices)
+    most = max(counts, key=lambda each: (counts[each], each))
+    return tuple(image for image in slices if kind(image) == most)
+
+
 def _refusal(series: Series, rule: InputRule) -> Notice | None:
-    first = series.slices[0]
+    slices = _prevailing(series.slices)
+    first = slices[0]
     if first.modality != rule.modality:
         return notice("wrong-modality", found=first.modality or "empty", wanted=rule.modality)
     if "LOCALIZER" in first.image_type or "SCOUT" in first.image_type:
         return notice("localizer", found="\\".join(first.image_type))
     if "SECONDARY" in first.image_type[1:2] or "MIP" in first.image_type or _is_reformat(first):
         return notice("derived-image", found="\\".join(first.image_type))
-    if len(series.slices) < rule.minimum_slices:
-        return notice("too-few-slices", found=len(series.slices), wanted=rule.minimum_slices)
-    for image in series.slices:
+    if len(slices) < rule.minimum_slices:
+        return notice("too-few-slices", found=len(slices), wanted=rule.minimum_slices)
+    for image in slices:
         for tag, value in (
             ("ImagePositionPatient", image.position),
             ("ImageOrientationPatient", image.orientation),
@@ -150,14 +168,22 @@ def _refusal(series: Series, rule: InputRule) -> Notice | None:
         ):
             if value is None or (tag == "PixelSpacing" and min(value) <= 0):
                 return notice("no-geometry", tag=tag, file=image.path.name)
+            if tag == "ImageOrientationPatient" and not _perpendicular_units(value):
+                return notice("no-geometry", tag=tag, file=image.path.name)
     angle = axial_angle_degrees(first)
     if angle > rule.maximum_angle_degrees:
         return notice("wrong-orientation", found=angle, wanted=rule.maximum_angle_degrees)
     thickness = first.slice_thickness_mm or 0.0
-    coarsest = max(slice_distance_mm(series.slices), thickness)
+    coarsest = max(slice_distance_mm(slices), thickness)
     if coarsest > rule.maximum_slice_mm:
         return notice("too-thick", found=round(coarsest, 2), wanted=rule.maximum_slice_mm)
     return None
+
+
+def _perpendicular_units(orientation: tuple[float, ...]) -> bool:
+    """Whether two direction cosines are what PS3.3 C.7.6.2.1.1 wants, but for rounding."""
+    pair = np.reshape(orientation, (2, 3))
+    return bool(np.abs(pair @ pair.T - np.eye(2)).max() < WORST_COSINE)
 
 
 def _is_reformat(image: ImageSlice) -> bool:

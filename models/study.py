@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -109,7 +109,7 @@ def read_study(
 
     report = Report(
         revision=revision,
-        created_at=datetime.now(UTC).replace(microsecond=0),
+        created_at=datetime.now().astimezone().replace(microsecond=0),
         patient=Patient(
             patient_id=text("PatientID"),
             patient_name=text("PatientName"),
@@ -126,7 +126,7 @@ def read_study(
         slice_count=volume.grid.shape[0],
         spacing_mm=volume.grid.spacing_mm,
         model=Model(
-            name=spec.name, version=spec.version, title=spec.title.en, sha256=spec.fingerprint
+            name=spec.name, version=spec.version, title=spec.title, sha256=spec.fingerprint
         ),
         warnings=tuple(warnings),
         findings=findings,

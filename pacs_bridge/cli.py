@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -197,17 +198,11 @@ def _analyse(options: argparse.Namespace) -> int:
 def print_findings(report: Report) -> None:
     """The findings table on standard output, and the warnings under it."""
     table = Table(
-        title=f"{report.model.title}: {len(report.findings)} finding(s)", title_justify="left"
+        title=f"{report.model.title.en}: {len(report.findings)} finding(s)",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
     )
-    for column in (
-        "no.",
-        "centre LPS mm",
-        "slice",
-        "long x short mm",
-        "volume mm3",
-        "mean HU",
-        "score",
-    ):
+    for column in ("#", "centre LPS mm", "slice", "long x short mm", "mm3", "mean HU", "score"):
         table.add_column(column, justify="right", no_wrap=True)
     for f in report.findings:
         table.add_row(

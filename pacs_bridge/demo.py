@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -276,7 +277,9 @@ def _show(
 
 def _compare(report: Report, planted: tuple[PlantedNodule, ...]) -> None:
     """Found against planted, by place: a finding whose centre lies in the nodule or near it."""
-    table = Table(title="found against planted (simulated)", title_justify="left")
+    table = Table(
+        title="found against planted (simulated)", title_justify="left", box=box.SIMPLE_HEAD
+    )
     for column in ("planted", "kind", "centre LPS mm", "found", "long axis", "score"):
         table.add_column(column)
     matched: set[int] = set()
@@ -299,7 +302,8 @@ def _compare(report: Report, planted: tuple[PlantedNodule, ...]) -> None:
             matched.add(hit.number)
             table.add_row(
                 f"{nodule.diameter_mm:.1f} mm", str(nodule.kind), where,
-                f"[green]no. {hit.number}[/green]", f"{hit.long_axis_mm:.1f} mm", f"{hit.score:.2f}",
+                f"[green]no. {hit.number}[/green]", f"{hit.long_axis_mm:.1f} mm",
+                f"{hit.score:.2f}",
             )  # fmt: skip
     console.print(table)
     _say(

@@ -1,8 +1,8 @@
 """What an analysis leaves on disk, so that later steps and restarts find it.
 
 ``results/<study>/<revision>/`` holds ``analysis.npz`` (masks, grid, source images), the key
-images, and one folder a stage with the objects made from them. Files are written under another name, flushed
-and renamed: a file that is there is whole.
+images, and one folder a stage with the objects made from them. Files are written under
+another name, flushed and renamed: a file that is there is whole.
 """
 
 from __future__ import annotations

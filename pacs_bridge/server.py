@@ -7,10 +7,10 @@ import os
 from types import TracebackType
 from typing import Self
 
+from imaging.image_classes import is_image_class
 from models.loaded import load_model
 from models.spec import find_spec
 from pacs_bridge.deliver import Courier
-from pacs_bridge.dimse.images import is_image_class
 from pacs_bridge.dimse.listener import Listener
 from pacs_bridge.errors import SettingsError
 from pacs_bridge.inbox import Inbox

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imaging.errors import SeriesError
+from imaging.image_classes import is_image_class
 from imaging.language import Text
 from imaging.notices import Notice, notice
 from imaging.report import Stage
@@ -22,7 +23,6 @@ from models.errors import InputRefused
 from models.loaded import LoadedModel
 from models.study import plan_study, read_study
 from pacs_bridge.deliver import Courier
-from pacs_bridge.dimse.images import is_image_class
 from pacs_bridge.dimse.peer import Peer
 from pacs_bridge.errors import PeerError
 from pacs_bridge.results import load_analysis, save_analysis, write_objects
@@ -126,10 +126,10 @@ class Steps:
             self.folder(study_uid, revision), reading.report, reading.regions, reading.volume
         )
         self.store.set_report(study_uid, revision, reading.report)
-        log.info(
-            "study %s revision %d: %d finding(s); seconds %s",
-            study_uid, revision, len(reading.report.findings), reading.seconds,
-        )  # fmt: skip
+        took = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in reading.seconds.items())
+        told = f"{len(reading.report.findings)} finding(s); {took}"
+        log.info("study %s revision %d analysed: %s", study_uid, revision, told)
+        self.store.record("preread", "analysed", study_uid, told)
         return True
 
     def compose(self, study_uid: str, revision: int) -> None:

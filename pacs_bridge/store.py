@@ -9,104 +9,32 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Engine,
-    RowMapping,
-    create_engine,
-    event,
-    func,
-    select,
-    update,
-)
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Engine, func, select, update
 
+from imaging.image_classes import is_image_class
 from imaging.language import Text
-from imaging.report import FindingReview, Report, Signature, Stage
-from pacs_bridge.dimse.images import is_image_class
-from pacs_bridge.errors import SettingsError, UnknownStudy, WrongState
+from imaging.report import FindingReview, Report, Signature
+from pacs_bridge.database import WRITES, open_engine, upsert
+from pacs_bridge.errors import UnknownStudy, WrongState
+from pacs_bridge.records import (
+    Delivery,
+    Event,
+    Instance,
+    Reading,
+    Study,
+    delivery_of,
+    instance_of,
+    reading_of,
+    row_of,
+    study_of,
+)
 from pacs_bridge.states import DeliveryState, State
-from pacs_bridge.tables import deliveries, events, instances, metadata, readings, studies
+from pacs_bridge.tables import deliveries, events, instances, readings, studies
+from pacs_bridge.worklist import newest_readings
 
-
-@dataclass(frozen=True)
-class Instance:
-    """One received object: what it is and where it lies."""
-
-    study_uid: str
-    series_uid: str
-    sop_instance_uid: str
-    sop_class_uid: str
-    path: Path
-    sha256: str
-    bytes: int
-    source_ae: str
-
-
-@dataclass(frozen=True)
-class Study:
-    """A study as its images name it."""
-
-    study_uid: str
-    patient_id: str = ""
-    patient_name: str = ""
-    accession_number: str = ""
-    study_date: str = ""
-    description: str = ""
-    source_ae: str = ""
-    first_received_at: float = 0.0
-    last_received_at: float = 0.0
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One revision of a study and where it stands."""
-
-    study: Study
-    revision: int
-    state: State
-    reason: Text
-    complete_because: str
-    plan: str
-    report: Report | None
-    positive: int
-    opened_at: float
-    changed_at: float
-    image_count: int = 0
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """One object on its way to one destination."""
-
-    sop_instance_uid: str
-    destination: str
-    study_uid: str
-    revision: int
-    stage: Stage
-    kind: str
-    path: Path
-    state: DeliveryState = DeliveryState.WAITING
-    attempts: int = 0
-    last_error: str = ""
-    next_attempt_at: float = 0.0
-    delivered_at: float | None = None
-
-
-@dataclass(frozen=True)
-class Event:
-    """One line of the audit trail."""
-
-    at: float
-    who: str
-    what: str
-    study_uid: str | None
-    detail: str
+__all__ = ["Delivery", "Event", "Instance", "Reading", "Store", "Study", "open_store"]
 
 
 @dataclass(frozen=True)
@@ -133,13 +61,13 @@ class Store:
             ).scalar()
             if known == instance.sha256:
                 return False
-            row = _row(study) | {"first_received_at": now, "last_received_at": now}
-            self._upsert(db, studies, row, ["study_uid"], {"last_received_at": now})
+            row = row_of(study) | {"first_received_at": now, "last_received_at": now}
+            upsert(db, studies, row, ["study_uid"], {"last_received_at": now})
             # Reports and segmentations, our own among them when a PACS routes them back, begin
             # no reading.
             revision = None if is_image_class(instance.sop_class_uid) else 0
-            row = _row(instance) | {"received_at": now, "revision": revision}
-            self._upsert(db, instances, row, ["study_uid", "sop_instance_uid"], row)
+            row = row_of(instance) | {"received_at": now, "revision": revision}
+            upsert(db, instances, row, ["study_uid", "sop_instance_uid"], row)
             return True
 
     def instances_of(self, study_uid: str) -> list[Instance]:
@@ -150,7 +78,7 @@ class Store:
             .order_by(instances.c.series_uid, instances.c.sop_instance_uid)
         )
         with self.engine.connect() as db:
-            return [_instance(row) for row in db.execute(query).mappings()]
+            return [instance_of(row) for row in db.execute(query).mappings()]
 
     def known_paths(self) -> set[str]:
         """Paths of all recorded objects (to find files that were kept but not recorded)."""
@@ -174,7 +102,7 @@ class Store:
             row = db.execute(query).mappings().first()
         if row is None:
             raise UnknownStudy(f"study {study_uid} was never received")
-        return _study(row)
+        return study_of(row)
 
     # readings ----------------------------------------------------------------------------
 
@@ -262,43 +190,15 @@ class Store:
             if row is None:
                 which = "" if revision is None else f", revision {revision}"
                 raise UnknownStudy(f"no reading of study {study_uid}{which} is held here")
-            return _reading(row, self._image_count(db, study_uid))
+            return reading_of(row, self._image_count(db, study_uid))
 
     def worklist(self, states: Sequence[State] = (), limit: int = 200) -> list[Reading]:
         """The newest reading of each study, newest study first.
 
         A study whose images are still coming in is listed too, as RECEIVING, revision 0.
         """
-        newest = (
-            select(readings.c.study_uid, func.max(readings.c.revision).label("revision"))
-            .group_by(readings.c.study_uid)
-            .subquery()
-        )
-        count = (
-            select(func.count())
-            .where(instances.c.study_uid == studies.c.study_uid)
-            .correlate(studies)
-            .scalar_subquery()
-        )
-        query = (
-            select(readings, studies, count.label("image_count"))
-            .select_from(studies)
-            .outerjoin(newest, newest.c.study_uid == studies.c.study_uid)
-            .outerjoin(
-                readings,
-                (readings.c.study_uid == studies.c.study_uid)
-                & (readings.c.revision == newest.c.revision),
-            )
-            .order_by(studies.c.last_received_at.desc())
-            .limit(limit)
-        )
-        if states:
-            wanted: ColumnElement[bool] = readings.c.state.in_(states)
-            if State.RECEIVING in states:
-                wanted = wanted | readings.c.state.is_(None)
-            query = query.where(wanted)
         with self.engine.connect() as db:
-            return [_reading(row, row["image_count"]) for row in db.execute(query).mappings()]
+            return newest_readings(db, states, limit)
 
     # the reader --------------------------------------------------------------------------
 
@@ -311,10 +211,12 @@ class Store:
         """
 
         def change(report: Report) -> Report:
-            if all(f.tracking_uid != review.tracking_uid for f in report.findings):
-                raise UnknownStudy(f"study {study_uid} has no finding {review.tracking_uid}")
-            others = [r for r in report.reviews if r.tracking_uid != review.tracking_uid]
-            return report.model_copy(update={"reviews": (*others, review)})
+            try:
+                return report.with_review(review)
+            except KeyError:
+                raise UnknownStudy(
+                    f"study {study_uid} has no finding {review.tracking_uid}"
+                ) from None
 
         detail = f"finding {review.tracking_uid}: {review.verdict}, text {review.text!r}"
         return self._edit(study_uid, revision, change, who, "finding-reviewed", detail)
@@ -332,14 +234,11 @@ class Store:
 
         The report kept becomes the final one (stage FINAL). Raises as :meth:`save_review`.
         """
-
-        def change(report: Report) -> Report:
-            return report.model_copy(update={"signature": signature, "stage": Stage.FINAL})
-
         detail = f"{signature.name}, {signature.organization}"
         return self._edit(
-            study_uid, revision, change, who, "report-signed", detail, State.FINALISING
-        )
+            study_uid, revision, lambda report: report.signed(signature), who, "report-signed",
+            detail, State.FINALISING,
+        )  # fmt: skip
 
     # deliveries --------------------------------------------------------------------------
 
@@ -347,9 +246,7 @@ class Store:
         """Enter objects to be delivered; those already entered stay as they are."""
         with self._writing() as db:
             for delivery in wanted:
-                self._upsert(
-                    db, deliveries, _row(delivery), ["sop_instance_uid", "destination"], None
-                )
+                upsert(db, deliveries, row_of(delivery), ["sop_instance_uid", "destination"], None)
 
     def deliveries_of(self, study_uid: str, revision: int | None = None) -> list[Delivery]:
         """Where the results of a study stand with every destination."""
@@ -358,7 +255,7 @@ class Store:
             query = query.where(deliveries.c.revision == revision)
         query = query.order_by(deliveries.c.destination, deliveries.c.stage, deliveries.c.kind)
         with self.engine.connect() as db:
-            return [_delivery(row) for row in db.execute(query).mappings()]
+            return [delivery_of(row) for row in db.execute(query).mappings()]
 
     def delivery(self, sop_instance_uid: str, destination: str) -> Delivery:
         """Where one object stands with one destination.
@@ -374,7 +271,7 @@ class Store:
             row = db.execute(query).mappings().first()
         if row is None:
             raise UnknownStudy(f"{sop_instance_uid} was never to be delivered to {destination}")
-        return _delivery(row)
+        return delivery_of(row)
 
     def deliveries_due(self, now: float, destination: str | None = None) -> list[Delivery]:
         """Everything waiting whose next attempt has come, oldest first; of one destination."""
@@ -386,11 +283,11 @@ class Store:
         if destination is not None:
             query = query.where(deliveries.c.destination == destination)
         with self.engine.connect() as db:
-            return [_delivery(row) for row in db.execute(query).mappings()]
+            return [delivery_of(row) for row in db.execute(query).mappings()]
 
     def update_delivery(self, delivery: Delivery) -> None:
         """Keep how an attempt went."""
-        row = _row(delivery)
+        row = row_of(delivery)
         with self._writing() as db:
             db.execute(
                 update(deliveries)
@@ -423,7 +320,7 @@ class Store:
     def _writing(self) -> Iterator[Connection]:
         # See _begin_sqlite: a transaction that will write takes the lock when it begins.
         with self.engine.connect() as db:
-            db.execution_options(preread_writes=True)
+            db.execution_options(**{WRITES: True})
             with db.begin():
                 yield db
 
@@ -482,62 +379,14 @@ class Store:
         query = select(func.count()).where(instances.c.study_uid == study_uid)
         return db.execute(query).scalar_one()
 
-    def _upsert(
-        self, db: Connection, table: Any, row: dict[str, Any], keys: list[str],
-        change: dict[str, Any] | None,
-    ) -> None:  # fmt: skip
-        dialect = postgresql if self.engine.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(table).values(row)
-        if change is None:
-            db.execute(statement.on_conflict_do_nothing(index_elements=keys))
-        else:
-            db.execute(statement.on_conflict_do_update(index_elements=keys, set_=change))
-
 
 def open_store(url: str) -> Store:
     """Connect, make the tables that are missing, and hand out the store.
 
-    Args:
-        url: SQLAlchemy URL of an SQLite or PostgreSQL database.
-
     Raises:
-        SettingsError: the URL can't be used or the database can't be reached.
+        SettingsError: see :func:`pacs_bridge.database.open_engine`.
     """
-    try:
-        engine = create_engine(url, pool_pre_ping=True)
-        if engine.dialect.name not in ("sqlite", "postgresql"):
-            raise SettingsError(
-                f"storage.database = {url!r}: use sqlite:/// or postgresql+psycopg://"
-            )
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _tune_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
-        metadata.create_all(engine)
-    except (SQLAlchemyError, ImportError) as error:
-        raise SettingsError(
-            f"storage.database = {url!r} can't be used: {error}. Check the URL, that the server "
-            "runs and that the user may create tables; PostgreSQL needs `pip install "
-            "'preread[postgres]'`"
-        ) from error
-    return Store(engine)
-
-
-def _begin_sqlite(db: Connection) -> None:
-    # A transaction that reads and then writes must hold the write lock from its beginning:
-    # else two of them decide on the same rows, and SQLite answers the second "database is
-    # locked" without waiting.
-    writes = db.get_execution_options().get("preread_writes", False)
-    db.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _tune_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # BEGIN is ours to say, see _begin_sqlite
-    # WAL lets the page read while the listener writes. An image's own file is fsynced before
-    # its row is written, and rows lost with the power are made again from the files.
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=30000"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    return Store(open_engine(url))
 
 
 def _record(db: Connection, who: str, what: str, study_uid: str | None, detail: str) -> None:
@@ -546,48 +395,3 @@ def _record(db: Connection, who: str, what: str, study_uid: str | None, detail: 
             at=time.time(), who=who, what=what, study_uid=study_uid, detail=detail
         )
     )
-
-
-def _row(value: Any) -> dict[str, Any]:
-    row = dict(vars(value))
-    if "path" in row:
-        row["path"] = str(row["path"])
-    return row
-
-
-def _study(row: RowMapping) -> Study:
-    return Study(**{name: row[studies.c[name]] for name in Study.__dataclass_fields__})
-
-
-def _instance(row: RowMapping) -> Instance:
-    values = {name: row[name] for name in Instance.__dataclass_fields__}
-    return Instance(**(values | {"path": Path(row["path"])}))
-
-
-def _reading(row: RowMapping, image_count: int) -> Reading:
-    study = _study(row)
-    if row[readings.c.revision] is None:
-        nothing = Text(en="", zh="")
-        at = study.first_received_at
-        return Reading(study, 0, State.RECEIVING, nothing, "", "", None, 0, at, at, image_count)
-    return Reading(
-        study=study,
-        revision=row["revision"],
-        state=State(row["state"]),
-        reason=Text(en=row["reason_en"], zh=row["reason_zh"]),
-        complete_because=row["complete_because"],
-        plan=row["plan"],
-        report=Report.model_validate_json(row["report"]) if row["report"] else None,
-        positive=row["positive"],
-        opened_at=row["opened_at"],
-        changed_at=row["changed_at"],
-        image_count=image_count,
-    )
-
-
-def _delivery(row: RowMapping) -> Delivery:
-    values = {name: row[name] for name in Delivery.__dataclass_fields__}
-    return Delivery(
-        **(values | {"path": Path(row["path"]), "state": DeliveryState(row["state"]),
-                     "stage": Stage(row["stage"])})
-    )  # fmt: skip

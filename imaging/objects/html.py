@@ -100,7 +100,7 @@ def render_report(
     return _template().render(
         report=report,
         model_name=f"{report.model.name} {report.model.version}",
-        title=report.model.title or report.model.name,
+        title=report.model.title,
         pictures=pictures,
         rejected=[f for f in report.findings if f not in report.standing_findings],
         final=report.stage is Stage.FINAL,

@@ -161,7 +161,7 @@ def series_description(report: Report, what: str = "") -> str:
     """For instance ``Preread Lung nodules SEG (preliminary)``; 64 characters at most (LO)."""
     prefix = f"{NOT_FOR_CLINICAL_USE} " if report.fake else ""
     suffix = f"{' ' + what if what else ''} ({report.stage.value})"
-    title = (report.model.title or report.model.name).replace("\\", " ")
+    title = report.model.title.en.replace("\\", " ")
     head = f"{prefix}{MANUFACTURER} "
     return head + title[: 64 - len(head) - len(suffix)].rstrip() + suffix
 

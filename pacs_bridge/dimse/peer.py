@@ -24,7 +24,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from pacs_bridge.dimse.images import NON_IMAGE_MODALITIES
+from imaging.image_classes import NON_IMAGE_MODALITIES
 from pacs_bridge.dimse.outgoing import Outgoing, StoreOutcome
 from pacs_bridge.errors import PeerBusy, PeerError, PeerRefused, PeerUnreachable
 from pacs_bridge.settings import PeerSettings

@@ -71,7 +71,7 @@ def report(findings: int = 2, revision: int = 1) -> Report:
         modality="CT",
         slice_count=1,
         spacing_mm=(1.0, 1.0, 1.0),
-        model=Model(name="m", version="1", title="M", sha256="0"),
+        model=Model(name="m", version="1", title=Text(en="M", zh="M"), sha256="0"),
         findings=tuple(finding(n + 1) for n in range(findings)),
     )
 
