@@ -241,9 +241,12 @@ def _slice(
 def _must_be_no_image(path: Path, header: Dataset) -> None:
     """A data set without Rows is a report or the like, or an image that was cut short."""
     meta = getattr(header, "file_meta", None) or Dataset()
-    uid = str(header.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
-    if not uid or pydicom.uid.UID(uid).name.endswith("Image Storage"):
-        missing = "Rows" if uid else "SOPClassUID"
+    named = [header.get("SOPClassUID"), meta.get("MediaStorageSOPClassUID")]
+    names = [pydicom.uid.UID(str(uid)).name for uid in named if uid]
+    image = any(name.endswith("Image Storage") for name in names)
+    nameless = not named[0] and "Media Storage Directory Storage" not in names
+    if image or nameless:
+        missing = "Rows" if image else "SOPClassUID"
         problem = f"ends inside its header, or {missing} was left out"
         raise TruncatedFile(path, problem, "Send the image again.")
 
@@ -280,7 +283,7 @@ def _count(path: Path, header: Dataset, keyword: str) -> int:
     """A whole number above 0."""
     try:
         value = header.get(keyword)
-        number = int(value)  # type: ignore[arg-type]  # None is a TypeError, as wanted
+        number = int(value)
     except (TypeError, ValueError) as error:
         problem = f"{keyword} is no whole number ({error})"
         raise MissingTag(path, problem, "Send the image again.") from error
