@@ -90,6 +90,6 @@ $(DEMO_READY):
 # torch is here for the training code's types and tests
 $(TEST_READY):
 	@.ci/packages $(TEST_PACKAGES)
-	$(call INSTALL,$(VENV),cpu$(comma)monai$(comma)postgres$(comma)dev,pytest-xdist)
+	$(call INSTALL,$(VENV),cpu$(comma)monai$(comma)postgres$(comma)dev)
 
 comma := ,
