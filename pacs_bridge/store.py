@@ -195,7 +195,8 @@ class Store:
     def worklist(self, states: Sequence[State] = (), limit: int = 200) -> list[Reading]:
         """The newest reading of each study, newest study first.
 
-        A study whose images are still coming in is listed too, as RECEIVING, revision 0.
+        A study whose images are still coming in is listed too, as RECEIVING, revision 0. Plan
+        and report are left out; :meth:`reading` has them.
         """
         with self.engine.connect() as db:
             return newest_readings(db, states, limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from imaging.load import load_series
@@ -24,6 +25,14 @@ VOLUMES_KEPT = 2
 """A chest CT is 70 to 300 MB; turning pages in one study reads it once."""
 
 
+@dataclass
+class _Volume:
+    """A volume that is kept, or just being loaded."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    volume: Volume | None = None
+
+
 class ServerStudio:
     """The server's side of :class:`pacs_bridge.review.Studio`."""
 
@@ -31,7 +40,7 @@ class ServerStudio:
         self._steps = steps
         self._workflows = workflows
         self._courier = courier
-        self._volumes: OrderedDict[tuple[str, int], Volume] = OrderedDict()
+        self._volumes: OrderedDict[tuple[str, int], _Volume] = OrderedDict()
         self._lock = threading.Lock()
 
     def key_image(self, reading: Reading, tracking_uid: str) -> bytes:
@@ -81,11 +90,16 @@ class ServerStudio:
         key = (reading.study.study_uid, reading.revision)
         with self._lock:
             if key not in self._volumes:
-                self._volumes[key] = self._load(reading)
+                self._volumes[key] = _Volume()
                 while len(self._volumes) > VOLUMES_KEPT:
                     self._volumes.popitem(last=False)
             self._volumes.move_to_end(key)
-            return self._volumes[key]
+            kept = self._volumes[key]
+        # One load a study, and nobody who looks at another study waits for it.
+        with kept.lock:
+            if kept.volume is None:
+                kept.volume = self._load(reading)
+            return kept.volume
 
     def _load(self, reading: Reading) -> Volume:
         report = reading.report

@@ -46,6 +46,7 @@ def preliminary(study_uid: str) -> None:
     completeness = complete(study_uid)
     if not completeness.complete:
         # The PACS holds more than came: judge again after another quiet time.
+        log.info("study %s waits: %s", study_uid, completeness.because)
         _debounce(study_uid)
         return
     revision = open_reading(study_uid, str(DBOS.workflow_id), completeness.because)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, literal, select
 
 from pacs_bridge.records import Reading, reading_of
 from pacs_bridge.states import State
@@ -14,6 +14,8 @@ from pacs_bridge.tables import instances, readings, studies
 def newest_readings(db: Connection, states: Sequence[State], limit: int) -> list[Reading]:
     """At most ``limit`` studies with their newest reading, of these states (none: all).
 
+    Plan and report are left in the database (empty, None): a list of hundreds is asked for every
+    few seconds, and a report with its outlines can be half a megabyte.
     A study whose images are still coming in has no reading yet: RECEIVING, revision 0.
     """
     newest = (
@@ -28,7 +30,13 @@ def newest_readings(db: Connection, states: Sequence[State], limit: int) -> list
         .scalar_subquery()
     )
     query = (
-        select(readings, studies, count.label("image_count"))
+        select(
+            *(column for column in readings.c if column.name not in ("plan", "report")),
+            literal("").label("plan"),
+            literal("").label("report"),
+            studies,
+            count.label("image_count"),
+        )
         .select_from(studies)
         .outerjoin(newest, newest.c.study_uid == studies.c.study_uid)
         .outerjoin(

@@ -1,4 +1,4 @@
-"""The whole way of a real chest CT: PACS -> Preread -> SEG and SR in the PACS -> signed -> verified.
+"""The way of a real chest CT: PACS -> Preread -> SEG and SR -> signed -> verified SR in the PACS.
 
 Real Orthanc, DCMTK's storescu, the server as a process of its own, real Chromium.
 """

@@ -1,0 +1,136 @@
+"""When a study counts as whole, what late images do, and what is said of one nobody can read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pydicom
+import pytest
+
+from imaging.phantom import make_phantom
+from imaging.phantom_series import write_series
+from pacs_bridge.errors import UnknownStudy
+from pacs_bridge.states import State
+from tests.e2e.server import RunningServer, running_server, wait_until, write_config
+from tests.network.conftest import dcmtk
+from tests.network.orthanc import BINARY, Orthanc, free_port, running_orthanc
+
+
+@dataclass(frozen=True)
+class Site:
+    """A PACS, and Preread beside it that asks it for its count."""
+
+    orthanc: Orthanc
+    server: RunningServer
+    dicom_port: int
+
+    def send(self, files: list[Path]) -> None:
+        """DCMTK's storescu to Preread."""
+        sent = dcmtk(
+            "storescu", "-aec", "PREREAD", "127.0.0.1", str(self.dicom_port), *map(str, files)
+        )
+        assert sent.returncode == 0, sent.stderr
+
+    def state(self, study_uid: str, revision: int | None = None) -> State:
+        """Of the newest reading, or of one."""
+        try:
+            return self.server.store.reading(study_uid, revision).state
+        except UnknownStudy:
+            return State.RECEIVING
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    if BINARY is None:
+        pytest.skip("no Orthanc here: apt-get install orthanc orthanc-dicomweb")
+    folder = tmp_path_factory.mktemp("assembly")
+    dicom, page = free_port(), free_port()
+    with running_orthanc(folder / "orthanc", dicom) as orthanc:
+        source = f'ae_title = "ORTHANC"\nhost = "127.0.0.1"\nport = {orthanc.dicom_port}\n'
+        config = write_config(
+            folder,
+            dicom_port=dicom,
+            page_port=page,
+            models=folder / "none",
+            quiet_s=1,
+            more=f"[assembly.source]\n{source}",
+        )
+        with running_server(config, page) as server:
+            yield Site(orthanc, server, dicom)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A small simulated chest, slices from the feet up."""
+    phantom = make_phantom(5, slices=90, pixels=160)
+    return write_series(phantom, tmp_path_factory.mktemp("phantom"))
+
+
+def _study(path: Path) -> str:
+    return str(pydicom.dcmread(path, stop_before_pixels=True).StudyInstanceUID)
+
+
+@pytest.mark.timeout(400)
+def test_half_a_study_waits_and_a_late_image_makes_a_new_revision(
+    site: Site, images: list[Path]
+) -> None:
+    study, late = _study(images[0]), images[-1]
+    for path in images[:-1]:
+        site.orthanc.upload(path)
+    site.send(images[:40])
+    waited = "counts 89 images, 40 are held"
+    wait_until(lambda: waited in site.server.log.read_text(), 60, "the PACS to be asked")
+    assert site.state(study) is State.RECEIVING
+    site.send(images[40:-1])
+    wait_until(lambda: site.state(study) is State.AWAITING_SIGNATURE, 200, "the first reading")
+    first = site.server.store.reading(study)
+    assert first.complete_because == "PACS ORTHANC counts 89 images, 89 are held"
+    assert first.report is not None
+    assert first.report.slice_count == 89
+
+    site.orthanc.upload(late)
+    site.send([late])
+    wait_until(
+        lambda: site.state(study) is State.AWAITING_SIGNATURE
+        and site.server.store.reading(study).revision == 2,
+        200,
+        "the second reading",
+    )
+    second = site.server.store.reading(study)
+    assert second.report is not None
+    assert second.report.slice_count == 90
+    assert second.report.uid_of("sr") != first.report.uid_of("sr")
+    assert site.state(study, 1) is State.SUPERSEDED
+    assert site.server.store.reading(study, 1).report == first.report
+
+
+def test_sending_the_same_images_again_changes_nothing(site: Site, images: list[Path]) -> None:
+    study = _study(images[0])
+    before = site.server.store.reading(study)
+    site.send(images[:5])
+    assert site.server.store.unread_studies() == []
+    assert site.server.store.reading(study).revision == before.revision
+
+
+def test_a_study_that_no_model_suits_says_why_on_the_page_and_in_the_log(
+    site: Site, lung_dx_a0002: Path
+) -> None:
+    files = sorted(p for p in lung_dx_a0002.rglob("*") if p.is_file())
+    study = _study(files[0])
+    site.send(files)
+    wait_until(lambda: site.state(study) is State.NOT_ANALYSED, 60, "the refusal")
+    reason = "slices are 8 mm apart or thick, at most 5 mm can be analysed"
+    reading = site.server.store.reading(study)
+    assert reason in reading.reason.en
+    assert "层厚或层距 8 mm" in reading.reason.zh
+    assert reason in site.server.log.read_text()
+    page = httpx.get(f"{site.server.url}/studies/{study}", trust_env=False)
+    assert page.status_code == 200
+    assert reason in page.text
+    plan = json.loads(reading.plan)
+    assert plan["chosen"] is None
+    assert plan["verdicts"][0]["notices"][0]["code"] == "too-thick"
