@@ -16,7 +16,7 @@ from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from imaging.errors import FileError, MissingTag, NotDicom, TruncatedFile
 from imaging.geometry import Point
@@ -92,7 +92,7 @@ _VARIANT_KEYWORDS = (
 
 _UNPARSABLE = (
     ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError,
-    RecursionError, TypeError, ValueError, struct.error, zlib.error,
+    RecursionError, TypeError, ValueError, BytesLengthException, struct.error, zlib.error,
 )  # fmt: skip
 """What pydicom raises over damaged or hostile bytes, when it reads or when a value is asked for."""
 

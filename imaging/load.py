@@ -57,10 +57,17 @@ def load_series(series: Series) -> Loaded:
             notices.append(notice("unreadable-file", file=path.name, problem=error.problem))
     readable = tuple(s for s in series.slices if (s.path, s.frame_number) in pixels)
     if not readable:
+        first = f"; {notices[0].text.en}" if notices else ""
         raise NoImages(
-            f"none of the {len(series.slices)} images of series {series.uid} is readable"
+            f"none of the {len(series.slices)} images of series {series.uid} is readable{first}"
         )
-    stack = arrange(_without_exact_copies(readable, pixels))
+    single = _without_exact_copies(readable, pixels)
+    if len(single) < len(readable):
+        copies, of = len(readable) - len(single), len(readable)
+        how = "the others are exact copies"
+        told = notice("duplicate-positions", count=copies, kept=len(single), of=of, how=how)
+        notices.append(told)
+    stack = arrange(single)
     voxels = _fill(stack, pixels)
     notices += [*stack.notices, *_check(series, stack, voxels)]
     sources = tuple(
