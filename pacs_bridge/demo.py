@@ -234,7 +234,7 @@ def _follow(server: Server, study_uid: str, last_image: float) -> Reading:
             if reading.state not in told:
                 told.add(reading.state)
                 because = (
-                    f" ({reading.complete_because})" if reading.state is State.PLANNING else ""
+                    f" ({reading.complete_because.en})" if reading.state is State.PLANNING else ""
                 )
                 _say(f"{time.monotonic() - last_image:6.1f} s  {reading.state.label.en}{because}")
             delivered = server.store.deliveries_of(study_uid)

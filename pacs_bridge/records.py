@@ -51,7 +51,7 @@ class Reading:
     revision: int
     state: State
     reason: Text
-    complete_because: str
+    complete_because: Text
     plan: str
     report: Report | None
     positive: int
@@ -114,13 +114,15 @@ def reading_of(row: RowMapping, image_count: int) -> Reading:
     if row[readings.c.revision] is None:
         nothing = Text(en="", zh="")
         at = study.first_received_at
-        return Reading(study, 0, State.RECEIVING, nothing, "", "", None, 0, at, at, image_count)
+        return Reading(
+            study, 0, State.RECEIVING, nothing, nothing, "", None, 0, at, at, image_count
+        )
     return Reading(
         study=study,
         revision=row["revision"],
         state=State(row["state"]),
         reason=Text(en=row["reason_en"], zh=row["reason_zh"]),
-        complete_because=row["complete_because"],
+        complete_because=Text(en=row["complete_en"], zh=row["complete_zh"]),
         plan=row["plan"],
         report=Report.model_validate_json(row["report"]) if row["report"] else None,
         positive=row["positive"],

@@ -41,7 +41,7 @@ class Completeness:
     """
 
     complete: bool
-    because: str
+    because: Text
 
 
 @dataclass(frozen=True)
@@ -63,36 +63,40 @@ class Steps:
         A PACS that is not set up, doesn't answer or doesn't count leaves the quiet time to
         decide; so does the longest wait.
         """
-        quiet = f"no new image for {self.settings.assembly.quiet_s:g} s"
+        quiet_s = self.settings.assembly.quiet_s
         source = self.settings.assembly.source
         held = sum(is_image_class(i.sop_class_uid) for i in self.store.instances_of(study_uid))
+        quiet = Text(
+            en=f"no new image for {quiet_s:g} s, {held} images held",
+            zh=f"{quiet_s:g} 秒内无新图像，已收到 {held} 幅",
+        )
         if source is None:
-            return Completeness(True, f"{quiet}; {held} images held; no PACS set up to ask")
-        where = f"PACS {source.ae_title}"
+            return _complete(quiet, "no PACS set up to ask", "未配置可查询的 PACS")
+        pacs = f"PACS {source.ae_title}"
         try:
             count = Peer(source, self.settings.listener.ae_title).count_images(study_uid)
         except PeerError as error:
             log.warning("study %s: the PACS could not be asked for its count: %s", study_uid, error)
-            return Completeness(
-                True, f"{quiet}; {held} images held; {where} did not answer: {error}"
-            )
+            return _complete(quiet, f"{pacs} did not answer: {error}", f"{pacs} 未应答：{error}")
         if count is None:
-            return Completeness(True, f"{quiet}; {held} images held; {where} gives no count")
+            return _complete(quiet, f"{pacs} gives no count", f"{pacs} 未提供图像数")
+        counted = Text(
+            en=f"{pacs} counts {count} images, {held} are held",
+            zh=f"{pacs} 计 {count} 幅图像，已收到 {held} 幅",
+        )
         if held >= count:
-            return Completeness(True, f"{where} counts {count} images, {held} are held")
+            return Completeness(True, counted)
         waited = time.time() - self.store.study(study_uid).first_received_at
         if waited >= self.settings.assembly.longest_wait_s:
-            return Completeness(
-                True, f"waited {waited:.0f} s; {where} counts {count} images, only {held} came"
-            )
-        return Completeness(False, f"{where} counts {count} images, {held} are held")
+            return _complete(counted, f"waited {waited:.0f} s", f"已等待 {waited:.0f} 秒")
+        return Completeness(False, counted)
 
-    def open(self, study_uid: str, opened_by: str, because: str) -> int | None:
+    def open(self, study_uid: str, opened_by: str, because: Text) -> int | None:
         """Begin a reading of all images held; None when there is nothing new to read."""
         revision = self.store.open_reading(study_uid, opened_by)
         if revision is not None:
             self.store.set_complete_because(study_uid, revision, because)
-            self.store.record("preread", "reading-opened", study_uid, f"{revision}: {because}")
+            self.store.record("preread", "reading-opened", study_uid, f"{revision}: {because.en}")
         return revision
 
     def plan(self, study_uid: str, revision: int) -> bool:
@@ -189,6 +193,10 @@ class Steps:
         log.warning("study %s revision %d not analysed: %s", study_uid, revision, reason.en)
         self.store.set_state(study_uid, revision, State.NOT_ANALYSED, reason)
         self.store.record("preread", "not-analysed", study_uid, reason.en)
+
+
+def _complete(because: Text, en: str, zh: str) -> Completeness:
+    return Completeness(True, Text(en=f"{because.en}; {en}", zh=f"{because.zh}；{zh}"))
 
 
 def _why_nothing(plan: SeriesPlan) -> list[Notice]:

@@ -161,9 +161,9 @@ class Store:
         values = {"state": state, "reason_en": reason.en, "reason_zh": reason.zh}
         self._change(study_uid, revision, **values)
 
-    def set_complete_because(self, study_uid: str, revision: int, because: str) -> None:
+    def set_complete_because(self, study_uid: str, revision: int, because: Text) -> None:
         """Keep why the study was taken for complete."""
-        self._change(study_uid, revision, complete_because=because)
+        self._change(study_uid, revision, complete_en=because.en, complete_zh=because.zh)
 
     def set_plan(self, study_uid: str, revision: int, plan: str) -> None:
         """Keep which series was chosen, and each refusal with its reason (JSON)."""

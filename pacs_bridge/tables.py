@@ -61,7 +61,8 @@ readings = Table(
     Column("state", String(32), nullable=False, index=True),
     Column("reason_en", Text, nullable=False, default=""),  # of the state, for people
     Column("reason_zh", Text, nullable=False, default=""),
-    Column("complete_because", Text, nullable=False, default=""),
+    Column("complete_en", Text, nullable=False, default=""),  # why it counts as whole
+    Column("complete_zh", Text, nullable=False, default=""),
     Column("plan", Text, nullable=False, default=""),  # JSON, SeriesPlan
     Column("report", Text, nullable=False, default=""),  # JSON, imaging.Report
     Column("positive", Integer, nullable=False, default=0),  # findings in the report

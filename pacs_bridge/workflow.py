@@ -19,6 +19,7 @@ from pathlib import Path
 
 from dbos import DBOS, DBOSConfig, Debouncer, SetWorkflowID
 
+from imaging.language import Text
 from imaging.report import Signature
 from pacs_bridge.settings import Settings
 from pacs_bridge.states import State
@@ -46,7 +47,7 @@ def preliminary(study_uid: str) -> None:
     completeness = complete(study_uid)
     if not completeness.complete:
         # The PACS holds more than came: judge again after another quiet time.
-        log.info("study %s waits: %s", study_uid, completeness.because)
+        log.info("study %s waits: %s", study_uid, completeness.because.en)
         _debounce(study_uid)
         return
     revision = open_reading(study_uid, str(DBOS.workflow_id), completeness.because)
@@ -88,7 +89,7 @@ def complete(study_uid: str) -> Completeness:
 
 
 @DBOS.step()
-def open_reading(study_uid: str, opened_by: str, because: str) -> int | None:
+def open_reading(study_uid: str, opened_by: str, because: Text) -> int | None:
     """See :meth:`Steps.open`."""
     return _s().open(study_uid, opened_by, because)
 

@@ -99,7 +99,7 @@ class ReadingOut(StudyOut):
     """One reading, whole."""
 
     editable: bool
-    complete_because: str
+    complete_because: Text
     report: Report | None
     versions: Versions | None
     deliveries: list[DeliveryOut]

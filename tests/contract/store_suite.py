@@ -212,11 +212,13 @@ class StoreSuite:
         revision = awaiting_signature(store)
         reason = Text(en="8 mm slices", zh="层厚 8 mm")
         store.set_state(STUDY, revision, State.NOT_ANALYSED, reason)
-        store.set_complete_because(STUDY, revision, "the PACS counts 133")
+        store.set_complete_because(
+            STUDY, revision, Text(en="the PACS counts 133", zh="PACS 计 133 幅")
+        )
         store.set_plan(STUDY, revision, '{"a": 1}')
         reading = store.reading(STUDY, revision)
         assert (reading.state, reading.reason) == (State.NOT_ANALYSED, reason)
-        assert (reading.complete_because, reading.plan) == ("the PACS counts 133", '{"a": 1}')
+        assert (reading.complete_because.en, reading.plan) == ("the PACS counts 133", '{"a": 1}')
         assert reading.report is not None and len(reading.report.findings) == 2
         assert reading.positive == 2
 

@@ -88,7 +88,7 @@ def test_half_a_study_waits_and_a_late_image_makes_a_new_revision(
     site.send(images[40:-1])
     wait_until(lambda: site.state(study) is State.AWAITING_SIGNATURE, 200, "the first reading")
     first = site.server.store.reading(study)
-    assert first.complete_because == "PACS ORTHANC counts 89 images, 89 are held"
+    assert first.complete_because.en == "PACS ORTHANC counts 89 images, 89 are held"
     assert first.report is not None
     assert first.report.slice_count == 89
 

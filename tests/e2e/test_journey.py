@@ -109,7 +109,7 @@ def test_the_preliminary_objects_mark_the_mass(journey: Journey) -> None:
 
 def test_the_report_says_why_the_study_was_complete(journey: Journey) -> None:
     reading = journey.server.store.reading(journey.study_uid)
-    assert reading.complete_because == "PACS ORTHANC counts 133 images, 133 are held"
+    assert reading.complete_because.en == "PACS ORTHANC counts 133 images, 133 are held"
     assert reading.revision == 1
 
 

@@ -166,7 +166,11 @@ def add(
         return study
     revision = store.open_reading(study.study_uid, "first")
     assert revision is not None
-    store.set_complete_because(study.study_uid, revision, "the PACS counts 182 images, all here")
+    store.set_complete_because(
+        study.study_uid,
+        revision,
+        Text(en="the PACS counts 182 images, all here", zh="PACS 计 182 幅，已全部收到"),
+    )
     if state is not State.PLANNING:
         store.set_plan(study.study_uid, revision, plan(study.study_uid))
     if state in (State.AWAITING_SIGNATURE, State.FINALISING, State.FINAL, State.DELIVERING):
