@@ -20,13 +20,7 @@ def to_sitk(voxels: np.ndarray, grid: Grid) -> sitk.Image:
     if not grid.is_orthogonal():
         raise ValueError("a sheared grid has no SimpleITK image; straighten the volume first")
     image = sitk.GetImageFromArray(voxels)
-    spacing = grid.spacing_mm[::-1]
-    direction = grid.affine[:3, 2::-1] / np.asarray(spacing)
-    # Re-orthonormalise: header cosines are rounded, SimpleITK's check is strict.
-    u, _, vt = np.linalg.svd(direction)
-    image.SetSpacing(spacing)
-    image.SetDirection((u @ vt).ravel().tolist())
-    image.SetOrigin(grid.affine[:3, 3].tolist())
+    _place(image, grid)
     return image
 
 
@@ -91,12 +85,18 @@ def to_isotropic(volume: Volume, spacing_mm: float = 1.0, *, fill: float = AIR_H
 def _reference(target: Grid) -> sitk.Image:
     k, j, i = target.shape
     image = sitk.Image([i, j, k], sitk.sitkUInt8)
-    spacing = target.spacing_mm[::-1]
-    u, _, vt = np.linalg.svd(target.affine[:3, 2::-1] / np.asarray(spacing))
-    image.SetSpacing(spacing)
-    image.SetDirection((u @ vt).ravel().tolist())
-    image.SetOrigin(target.affine[:3, 3].tolist())
+    _place(image, target)
     return image
+
+
+def _place(image: sitk.Image, grid: Grid) -> None:
+    spacing = grid.spacing_mm[::-1]
+    # Re-orthonormalise: header cosines are rounded, SimpleITK's check is strict. Its matrix
+    # inversion fails without an error on numbers like 1e-308, hence the rounding.
+    u, _, vt = np.linalg.svd(grid.affine[:3, 2::-1] / np.asarray(spacing))
+    image.SetSpacing(spacing)
+    image.SetDirection(np.round(u @ vt, 12).ravel().tolist())
+    image.SetOrigin(grid.affine[:3, 3].tolist())
 
 
 def _run(image: sitk.Image, target: Grid, fill: float, how: int) -> sitk.Image:
