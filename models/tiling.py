@@ -77,7 +77,7 @@ def _cut(length: int, side: int, tiling: Tiling) -> Iterator[tuple[int, int, int
     start = done = 0
     while done < length:
         last = start + side >= whole
-        end = length if last else start + side - tiling.margin
+        end = length if last else min(start + side - tiling.margin, length)
         yield start, side, done, end
         done = end
         start = end - tiling.margin
