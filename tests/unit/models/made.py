@@ -1,0 +1,80 @@
+"""A made-up model: its folder, and networks that see what is bright, without any weights."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from models.loaded import LoadedModel
+from models.runtime import Batch
+from models.spec import read_spec
+
+SPEC = """
+name = "{name}"
+version = "1.0"
+task = "lung-nodules"
+title = {{en = "Test", zh = "测试"}}
+finding_name = {{en = "Lung nodule", zh = "肺结节"}}
+intended_use = {{en = "Tests", zh = "测试"}}
+limits = {{en = "All", zh = "全部"}}
+[label]
+value = "27925004"
+scheme = "SCT"
+meaning = {{en = "Nodule", zh = "结节"}}
+[site]
+value = "39607008"
+scheme = "SCT"
+meaning = {{en = "Lung", zh = "肺"}}
+[input]
+modality = "CT"
+minimum_slices = 20
+[operating_point]
+score_threshold = 0.5
+minimum_lung_ml = 100.0
+[files]
+detector = "detector.onnx"
+mask = "mask.onnx"
+[sha256]
+detector = "{sha}"
+mask = "{sha}"
+"""
+
+
+def write_model(folder: Path, weights: bytes = b"weights") -> Path:
+    """A model's folder with files that are no networks."""
+    folder.mkdir(parents=True)
+    for name in ("detector.onnx", "mask.onnx"):
+        (folder / name).write_bytes(weights)
+    sha = hashlib.sha256(weights).hexdigest()
+    text = SPEC.format(name=folder.name, sha=sha)
+    (folder / "preread.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+class BrightDetector:
+    """Cells whose mean is above about 150 HU are nodules of 12 mm."""
+
+    name = "bright"
+
+    def run(self, batch: Batch) -> Batch:
+        k, j, i = (n // 4 for n in batch.shape[2:])
+        cells = batch[0, 0].reshape(k, 4, j, 4, i, 4).mean(axis=(1, 3, 5))
+        logits = np.where(cells > 1.6, 3.0 + cells, -9.0)
+        return np.stack([logits, np.full_like(logits, np.log(12.0))])[None].astype(np.float32)
+
+
+class BrightMask:
+    """Whatever is denser than about -300 HU."""
+
+    name = "bright"
+
+    def run(self, batch: Batch) -> Batch:
+        return np.asarray((batch - 0.5) * 20, np.float32)
+
+
+def bright_model(folder: Path) -> LoadedModel:
+    """A model that finds bright things in lungs."""
+    spec = read_spec(write_model(folder))
+    return LoadedModel(spec, {"detector": BrightDetector(), "mask": BrightMask()})
