@@ -1,4 +1,4 @@
-"""What is known: the only reader and writer of the tables, and the audit trail.
+"""What is known: the only reader and writer of the tables.
 
 Every method is one transaction and can be called from any thread. Values come out frozen.
 """
@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Engine, func, select, update
 
 from imaging.image_classes import is_image_class
 from imaging.language import Text
-from imaging.report import FindingReview, Report, Signature
+from imaging.report import FindingReview, Report, Signature, Stage
+from pacs_bridge.audit import read_events, write_event
 from pacs_bridge.database import WRITES, open_engine, upsert
 from pacs_bridge.errors import UnknownStudy, WrongState
 from pacs_bridge.records import (
@@ -31,7 +32,7 @@ from pacs_bridge.records import (
     study_of,
 )
 from pacs_bridge.states import DeliveryState, State
-from pacs_bridge.tables import deliveries, events, instances, readings, studies
+from pacs_bridge.tables import deliveries, instances, readings, studies
 from pacs_bridge.worklist import newest_readings
 
 __all__ = ["Delivery", "Event", "Instance", "Reading", "Store", "Study", "open_store"]
@@ -39,11 +40,7 @@ __all__ = ["Delivery", "Event", "Instance", "Reading", "Store", "Study", "open_s
 
 @dataclass(frozen=True)
 class Store:
-    """The database.
-
-    Args:
-        engine: from :func:`open_store`.
-    """
+    """The database; ``engine`` comes from :func:`open_store`."""
 
     engine: Engine = field(repr=False)
 
@@ -241,6 +238,20 @@ class Store:
             detail, State.FINALISING,
         )  # fmt: skip
 
+    def reopen(self, study_uid: str, revision: int, who: str) -> bool:
+        """Begin a reading that came to nothing again, over the same images.
+
+        Returns whether it was signed already: then only its final objects are to be made.
+        Raises UnknownStudy; WrongState when it neither failed nor was left unanalysed.
+        """
+        found = self.reading(study_uid, revision)
+        if found.state not in (State.FAILED, State.NOT_ANALYSED):
+            raise WrongState(f"study {study_uid} is {found.state}; nothing to begin again")
+        signed = found.report is not None and found.report.stage is Stage.FINAL
+        self.set_state(study_uid, revision, State.FINALISING if signed else State.PLANNING)
+        self.record(who, "begun-again", study_uid, f"revision {revision}")
+        return signed
+
     # deliveries --------------------------------------------------------------------------
 
     def add_deliveries(self, wanted: Iterable[Delivery]) -> None:
@@ -304,16 +315,12 @@ class Store:
     def record(self, who: str, what: str, study_uid: str | None = None, detail: str = "") -> None:
         """Add a line to the audit trail."""
         with self._writing() as db:
-            _record(db, who, what, study_uid, detail)
+            write_event(db, who, what, study_uid, detail)
 
     def events_of(self, study_uid: str) -> list[Event]:
         """The audit trail of one study, oldest first."""
-        query = select(events).where(events.c.study_uid == study_uid).order_by(events.c.id)
         with self.engine.connect() as db:
-            return [
-                Event(row["at"], row["who"], row["what"], row["study_uid"], row["detail"])
-                for row in db.execute(query).mappings()
-            ]
+            return read_events(db, study_uid)
 
     # inside ------------------------------------------------------------------------------
 
@@ -355,7 +362,7 @@ class Store:
             )
             if done.rowcount != 1:
                 raise WrongState(f"study {study_uid} was changed by somebody else; load it again")
-            _record(db, who, what, study_uid, detail)
+            write_event(db, who, what, study_uid, detail)
             return report
 
     def _change(self, study_uid: str, revision: int, **values: Any) -> None:
@@ -373,12 +380,12 @@ class Store:
                 raise UnknownStudy(f"no reading of study {study_uid}, revision {revision}")
 
     def _last_revision(self, db: Connection, study_uid: str) -> int:
-        query = select(func.max(readings.c.revision)).where(readings.c.study_uid == study_uid)
-        return db.execute(query).scalar() or 0
+        of_it = readings.c.study_uid == study_uid
+        return db.execute(select(func.max(readings.c.revision)).where(of_it)).scalar() or 0
 
     def _image_count(self, db: Connection, study_uid: str) -> int:
-        query = select(func.count()).where(instances.c.study_uid == study_uid)
-        return db.execute(query).scalar_one()
+        of_it = instances.c.study_uid == study_uid
+        return db.execute(select(func.count()).where(of_it)).scalar_one()
 
 
 def open_store(url: str) -> Store:
@@ -388,11 +395,3 @@ def open_store(url: str) -> Store:
         SettingsError: see :func:`pacs_bridge.database.open_engine`.
     """
     return Store(open_engine(url))
-
-
-def _record(db: Connection, who: str, what: str, study_uid: str | None, detail: str) -> None:
-    db.execute(
-        events.insert().values(
-            at=time.time(), who=who, what=what, study_uid=study_uid, detail=detail
-        )
-    )

@@ -79,6 +79,10 @@ class ServerStudio:
         """See :meth:`Workflows.sign`."""
         self._workflows.sign(study_uid, revision, signature, who)
 
+    def begin_again(self, study_uid: str, revision: int, who: str) -> None:
+        """See :meth:`Workflows.begin_again`."""
+        self._workflows.begin_again(study_uid, revision, who)
+
     def retry_delivery(self, sop_instance_uid: str, destination: str, who: str) -> None:
         """See :meth:`Courier.retry`."""
         self._courier.retry(sop_instance_uid, destination, who)

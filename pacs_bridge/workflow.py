@@ -53,6 +53,11 @@ def preliminary(study_uid: str) -> None:
     revision = open_reading(study_uid, str(DBOS.workflow_id), completeness.because)
     if revision is None:
         return
+    read(study_uid, revision)
+
+
+def read(study_uid: str, revision: int) -> None:
+    """The part of the way that a reading can be sent on again after it came to nothing."""
     try:
         if not plan(study_uid, revision):
             return
@@ -64,6 +69,12 @@ def preliminary(study_uid: str) -> None:
     except Exception as error:
         log.exception("study %s revision %d", study_uid, revision)
         fail(study_uid, revision, f"{type(error).__name__}: {error}")
+
+
+@DBOS.workflow()
+def again(study_uid: str, revision: int) -> None:
+    """A person wants a reading that came to nothing begun again."""
+    read(study_uid, revision)
 
 
 @DBOS.workflow()
@@ -185,6 +196,17 @@ class Workflows:
         """
         self._steps.store.sign(study_uid, revision, signature, who)
         self._start_final(study_uid, revision)
+
+    def begin_again(self, study_uid: str, revision: int, who: str) -> None:
+        """Read again what failed or was not analysed, or finish what was signed and failed.
+
+        Raises:
+            UnknownStudy, WrongState: see :meth:`Store.reopen`.
+        """
+        if self._steps.store.reopen(study_uid, revision, who):
+            DBOS.start_workflow(final, study_uid, revision)
+        else:
+            DBOS.start_workflow(again, study_uid, revision)
 
     def stop(self) -> None:
         """End; what is under way resumes at the next start."""

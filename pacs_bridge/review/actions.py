@@ -93,6 +93,16 @@ def retry(
     return _back(study_uid, revision, "deliveries")
 
 
+@router.post("/again")
+def again(visit: KnownVisit, study_uid: str, revision: FormNumber) -> Response:
+    """Begin a reading that failed or was not analysed again."""
+    try:
+        visit.room.studio.begin_again(study_uid, revision, visit.who.who)
+    except WrongState as error:
+        return _refused(visit, study_uid, revision, error, Draft())
+    return _back(study_uid, revision, "top")
+
+
 def retry_delivery(visit: Visit, study_uid: str, sop_instance_uid: str, destination: str) -> None:
     """Try one of the study's deliveries again (the studio enters it into the audit trail).
 

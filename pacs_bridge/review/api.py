@@ -239,9 +239,7 @@ def put_review(
     "/studies/{study_uid}/revisions/{revision}/impression",
     dependencies=CHANGE, responses=PROBLEMS,
 )  # fmt: skip
-def put_impression(
-    visit: KnownVisit, study_uid: str, revision: int, body: ImpressionIn
-) -> Saved:
+def put_impression(visit: KnownVisit, study_uid: str, revision: int, body: ImpressionIn) -> Saved:
     """Write the impression."""
     desk = visit.room.desk
     return _saved(desk.impression(study_uid, revision, body.text, visit.who, body.seen))

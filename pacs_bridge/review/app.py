@@ -145,9 +145,7 @@ def _went_wrong(request: Request, error: Exception) -> Response:
     return Response(sentence, 500, HEADERS, "text/plain; charset=utf-8")
 
 
-def _problem(
-    request: Request, status: int, label: str, error: str, sentence: str = ""
-) -> Response:
+def _problem(request: Request, status: int, label: str, error: str, sentence: str = "") -> Response:
     asked = visit(request)
     sentence = sentence or asked.say(label)
     if pages.wants_json(request) or pictures.wants_picture(request):

@@ -148,6 +148,7 @@ LABELS: dict[str, Text] = {
         ("last-error", "Last error", "最近错误"),
         ("next-attempt", "next {when}", "下次 {when}"),
         ("retry", "Try again", "重试"),
+        ("again", "Begin again", "重新开始"),
         ("no-deliveries", "Nothing to deliver yet.", "暂无发送任务。"),
         ("no-destinations", "No destination is configured; results stay here.",
          "未配置目的地,结果仅保存在本机。"),

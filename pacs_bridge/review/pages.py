@@ -193,5 +193,3 @@ def wants_json(request: Request) -> bool:
     return request.url.path.startswith("/api/") or "fetch" in request.headers.get(
         "x-requested-with", ""
     )
-
-

@@ -39,6 +39,15 @@ class Studio(Protocol):
         """
         ...
 
+    def begin_again(self, study_uid: str, revision: int, who: str) -> None:
+        """Begin a reading that failed or was not analysed again (and enter it into the trail).
+
+        Raises:
+            UnknownStudy: no such reading.
+            WrongState: the reading did not come to nothing.
+        """
+        ...
+
     def retry_delivery(self, sop_instance_uid: str, destination: str, who: str) -> None:
         """Try one delivery again at once, also after it was given up; record who asked.
 

@@ -128,9 +128,21 @@ def test_a_study_that_no_model_suits_says_why_on_the_page_and_in_the_log(
     assert reason in reading.reason.en
     assert "层厚或层距 8 mm" in reading.reason.zh
     assert reason in site.server.log.read_text()
-    page = httpx.get(f"{site.server.url}/studies/{study}", trust_env=False)
-    assert page.status_code == 200
-    assert reason in page.text
+    with httpx.Client(base_url=site.server.url, trust_env=False) as client:
+        page = client.get(f"/studies/{study}")
+        assert page.status_code == 200
+        assert reason in page.text
+        # Asked to begin again, it goes the whole way once more, and says the same.
+        token = page.text.split('name="csrf" value="')[1].split('"')[0]
+        form = {"csrf": token, "revision": "1"}
+        headers = {"Origin": site.server.url}
+        asked = client.post(f"/studies/{study}/again", data=form, headers=headers)
+        assert asked.status_code == 303
+    wait_until(
+        lambda: [e.what for e in site.server.store.events_of(study)].count("not-analysed") == 2,
+        60,
+        "the second refusal",
+    )
     plan = json.loads(reading.plan)
     assert plan["chosen"] is None
     assert plan["verdicts"][0]["notices"][0]["code"] == "too-thick"

@@ -285,6 +285,10 @@ class SampleStudio:
         with self._lock:
             self.signed.append((study_uid, revision, signature, who))
 
+    def begin_again(self, study_uid: str, revision: int, who: str) -> None:
+        """As the server does, without the work that follows."""
+        self.store.reopen(study_uid, revision, who)
+
     def retry_delivery(self, sop_instance_uid: str, destination: str, who: str) -> None:
         """Keep that it was asked for."""
         with self._lock:

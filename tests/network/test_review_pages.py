@@ -103,6 +103,17 @@ def test_a_study_without_a_read_says_why(site: Site, name: str) -> None:
     assert 'id="sign-button"' not in page
 
 
+@pytest.mark.parametrize("name", ["failed", "refused"])
+def test_what_came_to_nothing_can_be_begun_again(site: Site, name: str) -> None:
+    study = fill(site.store)[name]
+    assert 'id="begin-again"' in site.client.get(page_of(study)).text
+    assert site.form(f"{page_of(study)}/again").status_code == 303
+    assert site.store.reading(study.study_uid).state is State.PLANNING
+    assert "begun-again" in [e.what for e in site.store.events_of(study.study_uid)]
+    assert site.form(f"{page_of(study)}/again").status_code == 409
+    assert 'id="begin-again"' not in site.client.get(page_of(study)).text
+
+
 def test_a_study_that_is_still_coming_in_has_a_page(site: Site) -> None:
     page = site.client.get(page_of(add(site.store, 1, state=State.RECEIVING)))
     assert page.status_code == 200 and "Nothing to review yet" in page.text
