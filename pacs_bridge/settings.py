@@ -256,20 +256,21 @@ def _section(header: str, kind: type[BaseModel], *, commented: bool) -> list[str
         if field.annotation == PeerSettings | None:
             lines.append(f'# {name} = {{ ae_title = "PACS", host = "pacs.example", port = 104 }}')
         elif field.is_required():
-            lines.append(f"{mark}{name} = {_EXAMPLES[name]}")
+            lines.append(f"{mark}{name} = {_EXAMPLES[kind.__name__, name]}")
         else:
             lines.append(f"{mark}{name} = {_toml(field.get_default(call_default_factory=True))}")
     return [*lines, ""]
 
 
 _EXAMPLES = {
-    "ae_title": '"PACS"',
-    "host": '"pacs.example"',
-    "port": "104",
-    "name": '"main PACS"',
-    "user": '"zhang"',
-    "organization": '"County Hospital"',
-    "password_hash": '"scrypt$..."',
+    ("DestinationSettings", "ae_title"): '"PACS"',
+    ("DestinationSettings", "host"): '"pacs.example"',
+    ("DestinationSettings", "port"): "104",
+    ("DestinationSettings", "name"): '"main PACS"',
+    ("ReaderSettings", "user"): '"zhang"',
+    ("ReaderSettings", "name"): '"Zhang^San"',
+    ("ReaderSettings", "organization"): '"County Hospital"',
+    ("ReaderSettings", "password_hash"): '"scrypt$..."',
 }
 
 
