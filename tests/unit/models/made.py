@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from imaging.geometry import Grid, Point
+from imaging.volume import Volume
 from models.loaded import LoadedModel
 from models.runtime import Batch
 from models.spec import read_spec
@@ -78,3 +80,38 @@ def bright_model(folder: Path) -> LoadedModel:
     """A model that finds bright things in lungs."""
     spec = read_spec(write_model(folder))
     return LoadedModel(spec, {"detector": BrightDetector(), "mask": BrightMask()})
+
+
+CHEST_SHAPE = (44, 60, 72)
+CHEST_MM = (4.0, 3.0, 3.0)
+
+
+def chest_grid(
+    orientation: tuple[float, ...] = (1, 0, 0, 0, 1, 0), *, upside_down: bool = False
+) -> Grid:
+    """A coarse grid around LPS (0, 0, 0), its slices' normal turned by ``upside_down``."""
+    rows, columns = np.array(orientation[:3]), np.array(orientation[3:])
+    if upside_down:
+        rows = -rows
+    step = CHEST_MM[0] * np.cross(rows, columns)
+    size = np.array(CHEST_SHAPE) - 1
+    first = -(size[0] * step + size[1] * CHEST_MM[1] * columns + size[2] * CHEST_MM[2] * rows) / 2
+    return Grid.from_dicom(CHEST_SHAPE, first, [*rows, *columns], CHEST_MM[1:], step)
+
+
+def chest(
+    grid: Grid, balls: tuple[tuple[Point, float, float], ...] = (), *, lung_mm: float = 70.0
+) -> Volume:
+    """A body with two lungs and balls (centre, diameter mm, HU), the same on every grid.
+
+    ``lung_mm`` is half the lungs' height; above 88 they are cut by the ends of the scan.
+    """
+    index = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1)
+    at = grid.to_lps(index)
+    x, y, z = np.moveaxis(at, -1, 0)
+    hu = np.full(grid.shape, -1000, np.int16)
+    hu[(x / 98) ** 2 + (y / 80) ** 2 <= 1] = 40
+    hu[((np.abs(x) - 46) / 34) ** 2 + (y / 52) ** 2 + (z / lung_mm) ** 2 <= 1] = -850
+    for centre, diameter, value in balls:
+        hu[np.linalg.norm(at - centre, axis=-1) <= diameter / 2] = value
+    return Volume(hu, grid)
