@@ -241,9 +241,7 @@ def _dicom(folder: Path, scratch: Path) -> Volume:
 def _marked(folder: Path) -> list[Marked]:
     truth = json.loads(next(iter(sorted(folder.glob("ground_truth*.json")))).read_text())
     return [
-        Marked(
-            tuple(n["centroid_lps_mm"]), float(np.median(n["diameter_mm"])), int(n["readers"])
-        )
+        Marked(tuple(n["centroid_lps_mm"]), float(np.median(n["diameter_mm"])), int(n["readers"]))
         for n in truth["nodules"]
     ]
 

@@ -97,9 +97,7 @@ class CropMaker:
         turned = rng.random() < 0.35 * 2 * self.heavy
         side = 84 if turned else SIDE
         centre = self._centre(lung)
-        corner = np.clip(
-            np.rint(centre).astype(int) - side // 2, 0, np.array(lung.hu.shape) - side
-        )
+        corner = np.clip(np.rint(centre).astype(int) - side // 2, 0, np.array(lung.hu.shape) - side)
         box = tuple(slice(int(c), int(c) + side) for c in corner)
         hu = lung.hu[box].astype(np.float32)
         mask = lung.mask[box].astype(np.float32)

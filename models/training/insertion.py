@@ -138,10 +138,9 @@ def best_place(
     ring, ring_hu = patch.ring(rng)
     if len(ring) < 8:
         return None
-    corners = (
-        places[rng.choice(len(places), min(PLACES, len(places)), replace=False)]
-        - np.rint(patch.centre).astype(np.int64)
-    )
+    corners = places[rng.choice(len(places), min(PLACES, len(places)), replace=False)] - np.rint(
+        patch.centre
+    ).astype(np.int64)
     low = np.array([0, 0, 0])
     high = np.array(hu.shape) - np.array(patch.hu.shape)
     corners = corners[((corners >= low) & (corners <= high)).all(1)]

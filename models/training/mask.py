@@ -1,6 +1,6 @@
 """Trains the mask net: which voxels of a cube around a finding belong to it. Resumable.
 
-    python -m models.training.mask --data ../shared/data/train --out .work/training
+python -m models.training.mask --data ../shared/data/train --out .work/training
 """
 
 import argparse

@@ -84,7 +84,5 @@ def simulate(
             mask = insert(patch, hu, spot, rng)
             taken.append((centre, patch.diameter_mm))
             k, j, i = (float(c) for c in centre)
-            truths.append(
-                Truth((k, j, i), patch.diameter_mm, nodule.texture, np.argwhere(mask))
-            )
+            truths.append(Truth((k, j, i), patch.diameter_mm, nodule.texture, np.argwhere(mask)))
         yield Study(f"{lung.name} simulation {n}", as_volume(np.rint(hu)), tuple(truths))

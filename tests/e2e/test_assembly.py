@@ -95,8 +95,10 @@ def test_half_a_study_waits_and_a_late_image_makes_a_new_revision(
     site.orthanc.upload(late)
     site.send([late])
     wait_until(
-        lambda: site.state(study) is State.AWAITING_SIGNATURE
-        and site.server.store.reading(study).revision == 2,
+        lambda: (
+            site.state(study) is State.AWAITING_SIGNATURE
+            and site.server.store.reading(study).revision == 2
+        ),
         200,
         "the second reading",
     )

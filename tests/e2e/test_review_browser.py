@@ -179,9 +179,7 @@ def test_slices_by_keys_wheel_and_marks(
         "new WheelEvent('wheel', {deltaY: 120, cancelable: true}))"
     )
     assert label(browser) == "Slice 65 of 120"
-    wait_for(
-        browser, lambda b: find(b, "#slice").get_attribute("src").startswith("blob:")
-    )
+    wait_for(browser, lambda b: find(b, "#slice").get_attribute("src").startswith("blob:"))
     before = find(browser, "#slice").get_attribute("src")
     press(browser, "o")
     wait_for(browser, lambda b: find(b, "#slice").get_attribute("src") != before)
@@ -318,9 +316,7 @@ def test_nothing_sticks_out_sideways(
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_a_log_in_that_ends_loses_no_words(
-    tmp_path: Path, store: Store, browser: Browser
-) -> None:
+def test_a_log_in_that_ends_loses_no_words(tmp_path: Path, store: Store, browser: Browser) -> None:
     settings = Settings.model_validate({"storage": {"folder": str(tmp_path)}, "readers": [ZHANG]})
     app = create_app(settings, store, SampleStudio(store, tmp_path))
     running = serve_in_thread(app, "127.0.0.1", 0)

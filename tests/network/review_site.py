@@ -89,5 +89,3 @@ def log_in(site: Site, password: str = "right", **fields: str) -> httpx.Response
     csrf = token_in(site.client.get("/login").text)
     data = {"user": "zhang", "password": password, "csrf": csrf, **fields}
     return site.client.post("/login", data=data)
-
-

@@ -44,7 +44,10 @@ class Study:
             slice_count=self.volume.grid.shape[0],
             spacing_mm=self.volume.grid.spacing_mm,
             model=Model(
-                name="lung-nodules", version="1.2.3", title=Text(en="Lung nodules", zh="肺结节"), sha256="0f" * 32
+                name="lung-nodules",
+                version="1.2.3",
+                title=Text(en="Lung nodules", zh="肺结节"),
+                sha256="0f" * 32,
             ),
             findings=tuple(self.findings),
         ).model_copy(update=changes)
