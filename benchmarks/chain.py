@@ -2,9 +2,9 @@
 
     python -m benchmarks.chain [FOLDER] [--repeat 3] [--out chain.json]
 
-A real Orthanc is the PACS: FOLDER (one CT study; without it a chest phantom) is stored there, Orthanc routes it to a
-`preread serve` process, and the clock runs from the moment Orthanc has sent the last image
-until Orthanc shows the SR.
+A real Orthanc is the PACS: FOLDER (one CT study; without it a chest phantom) is stored
+there, Orthanc routes it to a `preread serve` process, and the clock runs from the moment
+Orthanc has sent the last image until Orthanc shows the SR.
 """
 
 from __future__ import annotations
