@@ -20,6 +20,8 @@ SAME_PLACE_MM = 0.01
 """Two images nearer to each other than this along the normal lie at one position."""
 STEP_TOLERANCE = 0.1
 """How far a step may be from a whole number of slice distances, as a part of one distance."""
+ROUNDING_MM = 0.11
+"""... but so much is always allowed: positions that were rounded to 0.1 mm."""
 LONGEST_GAP = 2
 """So many neighbouring slices may be missing and are interpolated; more is refused."""
 MOST_MISSING = 0.05
@@ -190,8 +192,8 @@ def _places(ordered: list[ImageSlice], normal: np.ndarray) -> tuple[list[int], l
     steps = np.diff(depths)
     distance = float(np.median(steps))
     whole = np.rint(steps / distance).astype(int)
-    off = np.abs(steps / distance - whole)
-    if whole.min() < 1 or off.max() > STEP_TOLERANCE:
+    off = np.abs(steps - whole * distance)
+    if whole.min() < 1 or off.max() > max(STEP_TOLERANCE * distance, ROUNDING_MM):
         worst = int(off.argmax())
         raise IrregularGeometry(
             f"slice distances are uneven ({steps.min():.2f} to {steps.max():.2f} mm, mostly "

@@ -130,10 +130,13 @@ def test_uneven_steps_are_refused(z: list[float]) -> None:
         arrange(tuple(image(at) for at in z))
 
 
-def test_rounded_positions_are_no_uneven_steps() -> None:
-    stack = arrange(tuple(image(round(1.25 * k, 1)) for k in range(40)))
-    assert stack.grid.spacing_mm[0] == pytest.approx(1.25, abs=0.01)
+@pytest.mark.parametrize("distance", [0.625, 0.75, 1.25, 2.34])
+def test_rounded_positions_are_no_uneven_steps(distance: float) -> None:
+    """Positions rounded to 0.1 mm, as some archives keep them."""
+    stack = arrange(tuple(image(round(distance * k, 1)) for k in range(80)))
+    assert len(stack.slices) == 80
     assert None not in stack.slices
+    assert stack.grid.spacing_mm[0] == pytest.approx(distance, abs=0.002)
 
 
 @pytest.mark.parametrize("degrees", [2.0, 18.5, -18.5])

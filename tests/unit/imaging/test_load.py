@@ -19,7 +19,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import EnhancedCTImageStorage
 
 from imaging import load as loading
-from imaging.errors import InconsistentSeries, IrregularGeometry, SeriesError
+from imaging.errors import InconsistentSeries, IrregularGeometry, PixelsUndecodable, SeriesError
 from imaging.headers import read_header, scan_files, slices_of
 from imaging.load import load_series
 from imaging.resample import to_sitk
@@ -509,6 +509,21 @@ def test_every_grey_syntax_decodes(shared_data: Path, syntax: str) -> None:
     header = pydicom.dcmread(folder / f"1.2.840.10008.{syntax}.dcm", force=True)
     assert plane.shape == (header.Rows, header.Columns)
     assert np.ptp(plane) > 100
+
+
+@pytest.mark.parametrize(
+    ("syntax", "said"),
+    [("1.2.1", "Explicit VR Little Endian"), ("1.2.2", "Big Endian"), ("1.2.4.51", "12-bit")],
+)
+def test_what_can_not_be_decoded_names_file_syntax_and_remedy(
+    shared_data: Path, syntax: str, said: str
+) -> None:
+    """Two colour images and a 12-bit lossy JPEG, which no decoder we install can read."""
+    path = shared_data / "protocol" / "transfer_syntaxes" / f"1.2.840.10008.{syntax}.dcm"
+    with pytest.raises(PixelsUndecodable, match=said) as caught:
+        decoded(path)
+    assert str(caught.value).startswith(f"{path}: its pixels can't be decoded")
+    assert "Send the image again" in str(caught.value)
 
 
 def test_nuclear_images_in_three_syntaxes_agree(shared_data: Path) -> None:
