@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imaging.arrange import Stack, arrange
@@ -58,6 +58,7 @@ def told(stack: Stack) -> dict[str, str]:
 TWELVE = [image(-100 + 2.5 * k) for k in range(12)]
 
 
+@settings(deadline=None)
 @given(st.permutations(TWELVE))
 def test_any_order_makes_the_same_stack(shuffled: list[ImageSlice]) -> None:
     stack = arrange(tuple(shuffled))

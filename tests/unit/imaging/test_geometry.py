@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imaging.geometry import Grid
@@ -39,11 +39,13 @@ def oblique(
 grids = st.builds(oblique, sizes, angles, st.tuples(lengths, lengths, lengths), places)
 
 
+@settings(deadline=None)
 @given(grids, indices)
 def test_index_to_patient_and_back(grid: Grid, index: tuple[float, float, float]) -> None:
     assert grid.to_index(grid.to_lps(index)) == pytest.approx(np.array(index), abs=1e-6)
 
 
+@settings(deadline=None)
 @given(angles, st.tuples(lengths, lengths, lengths), places, indices)
 def test_from_dicom_is_the_standard_s_formula(
     turn: tuple[float, float, float],
@@ -65,6 +67,7 @@ def test_from_dicom_is_the_standard_s_formula(
     assert grid.to_lps(index) == pytest.approx(np.array(expected), abs=1e-6)
 
 
+@settings(deadline=None)
 @given(grids)
 def test_spacing_and_voxel_volume_come_from_the_affine(grid: Grid) -> None:
     for axis, length in enumerate(grid.spacing_mm):
@@ -76,6 +79,7 @@ def test_spacing_and_voxel_volume_come_from_the_affine(grid: Grid) -> None:
     assert grid.is_orthogonal()
 
 
+@settings(deadline=None)
 @given(grids, st.tuples(*[st.integers(0, 40)] * 3))
 def test_crop_keeps_every_voxel_in_its_place(grid: Grid, start: tuple[int, int, int]) -> None:
     part = grid.crop(start, (2, 3, 4))
