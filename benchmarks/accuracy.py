@@ -114,7 +114,7 @@ def real(chest: Path, model: LoadedModel, scratch: Path) -> list[dict[str, objec
                 entry["score"] = round(found.score, 3)
                 text += f"found, score {found.score:.2f}"
                 if readers and nodule.readers >= 2:
-                    majority = sum(m.astype(int) for m in readers) * 2 > len(readers)
+                    majority = np.sum(readers, axis=0) * 2 > len(readers)
                     agreement = dice(_whole(found.region), majority)
                     entry["dice"] = round(agreement, 3)
                     text += f", mask Dice {agreement:.2f} with the readers' majority"
@@ -176,7 +176,8 @@ def simulated(
         rows.append(
             {
                 "from_mm": low, "to_mm": high, "n": len(some), "found": len(hits),
-                "low": round(least, 3), "high": round(most, 3), "median_dice": round(median, 3),
+                "low": round(least, 3), "high": round(most, 3),
+                "median_dice": round(median, 3) if hits else None,
             }
         )  # fmt: skip
     faint = [f for f in found if f[1] < 4 and f[0] >= 6]

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 GAMMA = 2.0  # focal: how fast an easy cell stops mattering
 SIZE_WEIGHT = 0.1
+ENTROPY_WEIGHT = 12.0
 
 
 def detector_loss(
@@ -30,10 +31,11 @@ def mask_loss(logits: Tensor, share: Tensor) -> Tensor:
     """Binary cross entropy plus soft Dice for ``logits`` [n, 1, s, s, s].
 
     ``share`` is the part of the readers who outlined the voxel: where they disagree the net may
-    be unsure too.
+    be unsure too. Dice alone draws small nodules twice too large, the entropy alone finds nothing
+    in ground glass.
     """
     p = torch.sigmoid(logits)
     both = (p * share).sum((1, 2, 3, 4))
     dice = (2 * both + 1) / (p.sum((1, 2, 3, 4)) + share.sum((1, 2, 3, 4)) + 1)
     near = F.binary_cross_entropy_with_logits(logits, share, reduction="none").mean((1, 2, 3, 4))
-    return (1 - dice + 2 * near).mean()
+    return (1 - dice + ENTROPY_WEIGHT * near).mean()

@@ -33,7 +33,10 @@ class CubeMaker:
     rng: np.random.Generator
 
     def __post_init__(self) -> None:
-        self._weights = sampling_weights(self.nodules)
+        # Small nodules are the common case, and the hard one here: draw large ones less often
+        # than the detector does.
+        weight = np.sqrt(sampling_weights(self.nodules))
+        self._weights = weight / weight.sum()
         self._places = {lung.name: lung.places() for lung in self.lungs}
         self._pool: list[Patch] = []
         # Real lesions wider than the widest cube would teach cut-off masks.

@@ -95,7 +95,7 @@ def main() -> None:
     heads = "  ".join(f"{a}-{b} mm (n={len(s)})" for (a, b), s in columns)
     print(f"probability  false in {', '.join(false)}  sensitivity {heads}  all >= 6 mm")
     large = [s for size in scores[1:] for s in size]
-    for p in (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8):
+    for p in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95):
         threshold = float(np.log(p / (1 - p)))
         counts = [sum(s >= threshold for s in f) for f in false.values()]
         shares = [np.mean(np.array(s) >= threshold) if s else np.nan for s in scores]
