@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from imaging.headers import Scan, scan_files
 from imaging.language import Language
 from imaging.report import Report
 from imaging.series import SeriesPlan, choose_series, refusals
+from models.errors import InputRefused
 from models.loaded import LoadedModel
 from models.study import Progress, read_study
 from pacs_bridge.results import load_analysis, save_analysis, write_objects
@@ -29,7 +31,7 @@ class Outcome:
     Attributes:
         study_uid: StudyInstanceUID.
         plan: which series was read, and each refusal.
-        report: None when no series suited; the plan says why.
+        report: None when no series suited; the plan says why, or ``problem``.
         files: what was written, by kind.
         seconds: how long each step took.
     """
@@ -39,6 +41,7 @@ class Outcome:
     report: Report | None
     files: dict[str, Path]
     seconds: dict[str, float]
+    problem: str = ""
 
 
 def analyse_path(
@@ -60,8 +63,9 @@ def analyse_path(
 
     Raises:
         NoImages: there is no DICOM image in it.
-        SeriesError: the chosen series makes no volume.
-        InputRefused: the series is not what the model is for.
+        SeriesError: the chosen series makes no volume (of the only study; of one among
+            several it is that study's ``problem``).
+        InputRefused: the series is not what the model is for (likewise).
         InferenceFailed: a network could not be run.
     """
     with _files(path) as files:
@@ -79,7 +83,15 @@ def analyse_path(
         for study_uid in studies:
             part = _only(scan, study_uid)
             folder = out if len(studies) == 1 else out / study_uid
-            outcomes.append(_analyse_one(part, study_uid, folder, model, language, progress))
+            try:
+                outcome = _analyse_one(part, study_uid, folder, model, language, progress)
+            except (SeriesError, InputRefused) as error:
+                if len(studies) == 1:
+                    raise
+                # What is wrong with one study says nothing of the next.
+                plan = choose_series(part, model.spec.input, model.spec.name)
+                outcome = Outcome(study_uid, plan, None, {}, {}, str(error))
+            outcomes.append(outcome)
         return outcomes
 
 
@@ -152,5 +164,5 @@ def _unpack(path: Path, folder: Path) -> None:
             for number, entry in enumerate(e for e in archive.infolist() if not e.is_dir()):
                 target = folder / f"{number:06d}_{Path(entry.filename).name[-80:]}"
                 target.write_bytes(archive.read(entry))
-    except (zipfile.BadZipFile, RuntimeError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
         raise SeriesError(f"{path}: the zip can't be unpacked: {error}") from error

@@ -30,10 +30,11 @@ from models.spec import find_spec, list_specs, verify_files
 from pacs_bridge.errors import BridgeError
 from pacs_bridge.settings import Settings, load_settings, settings_template
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# No markup: paths, tags and remedies such as preread[cpu] hold brackets of their own.
+out = Console(highlight=False, markup=False)
+err = Console(stderr=True, highlight=False, markup=False)
 
-_MARKS = {"ok": "[green]ok  [/green]", "note": "[cyan]note[/cyan]", "bad": "[red]bad [/red]"}
+_STYLES = {"ok": "green", "note": "cyan", "bad": "red"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(options)
     except (ImagingError, ModelError, BridgeError) as error:
-        err.print(f"[red]preread:[/red] {error}", soft_wrap=True, markup=True)
+        err.print(f"preread: {error}", style="red", soft_wrap=True)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -176,11 +177,8 @@ def _analyse(options: argparse.Namespace) -> int:
         )  # fmt: skip
     unread = [outcome for outcome in outcomes if outcome.report is None]
     for outcome in unread:
-        err.print(
-            f"[red]not analysed[/red]: study {outcome.study_uid}\n"
-            + explain(outcome.plan, language),
-            soft_wrap=True,
-        )
+        why = outcome.problem or explain(outcome.plan, language)
+        err.print(f"not analysed: study {outcome.study_uid}\n{why}", style="red", soft_wrap=True)
     reports = [outcome.report for outcome in outcomes if outcome.report is not None]
     if options.json:
         dumped = [report.model_dump(mode="json") for report in reports]
@@ -216,7 +214,7 @@ def print_findings(report: Report) -> None:
         )
     out.print(table)
     for warning in report.warnings:
-        out.print(f"  [yellow]note[/yellow] {warning.text.en}", soft_wrap=True)
+        out.print(f"  note {warning.text.en}", style="yellow", soft_wrap=True)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -263,7 +261,11 @@ def _doctor(options: argparse.Namespace) -> int:
     bad = 0
     for item in examine(load_settings(options.config)):
         remedy = f"\n      -> {item.remedy}" if item.remedy else ""
-        out.print(f"{_MARKS[item.health]} {item.subject}: {item.found}{remedy}", soft_wrap=True)
+        out.print(
+            f"{item.health:4} {item.subject}: {item.found}{remedy}",
+            style=_STYLES[item.health],
+            soft_wrap=True,
+        )
         bad += item.health is Health.BAD
     return 1 if bad else 0
 

@@ -22,6 +22,7 @@ import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from imaging.errors import NoImages
 from imaging.headers import scan_files
@@ -44,7 +45,7 @@ from pacs_bridge.states import DeliveryState, State
 from pacs_bridge.store import Reading
 
 log = logging.getLogger(__name__)
-console = Console(highlight=False)
+console = Console(highlight=False, markup=False)
 
 LONGEST_WAIT_S = 900.0
 SAMPLE_SERIES = "1.3.6.1.4.1.14519.5.2.1.6279.6001.179049373636438705059720603192"
@@ -104,8 +105,8 @@ def run_demo(
     return status
 
 
-def _say(text: str) -> None:
-    console.print(f"[bold]demo[/bold] {text}", soft_wrap=True)
+def _say(text: str, style: str = "") -> None:
+    console.print(Text.assemble(("demo ", "bold"), (text, style)), soft_wrap=True)
 
 
 def _clear(folder: Path) -> None:
@@ -132,7 +133,7 @@ def _study(folder: Path, study: Path | None, sample: str | None, seed: int) -> D
         planted = phantom.nodules
     scan = scan_files(sorted(p for p in source.rglob("*") if p.is_file()))
     for item in scan.notices:
-        _say(f"[yellow]{item.text.en}[/yellow]")
+        _say(item.text.en, "yellow")
     studies = sorted({image.study_uid for image in scan.slices})
     if not studies:
         raise NoImages(f"{source}: no DICOM images in it. Give the folder of a study")
@@ -220,7 +221,7 @@ def _send(study: DemoStudy, peer: PeerSettings, to: str) -> float:
     took = time.monotonic() - begun
     _say(f"sent {len(outcomes) - len(failed)} of {len(outcomes)} images to {to} in {took:.1f} s")
     for outcome in failed[:3]:
-        _say(f"[red]{outcome.error}[/red]")
+        _say(str(outcome.error), "red")
     return time.monotonic()
 
 
@@ -253,7 +254,7 @@ def _show(
 
     study_uid = reading.study.study_uid
     if reading.report is None:
-        _say(f"[red]{reading.state.label.en}[/red]: {reading.reason.en}")
+        _say(f"{reading.state.label.en}: {reading.reason.en}", "red")
         _say(f"page of the study: {server.url}/studies/{study_uid}")
         return 0 if reading.state is State.NOT_ANALYSED else 1
     print_findings(reading.report)
@@ -265,7 +266,7 @@ def _show(
         d for d in server.store.deliveries_of(study_uid) if d.state is DeliveryState.GIVEN_UP
     ]
     for delivery in given_up:
-        _say(f"[red]{delivery.kind} was not delivered: {delivery.last_error}[/red]")
+        _say(f"{delivery.kind} was not delivered: {delivery.last_error}", "red")
     _say(f"the PACS now holds of this study: {', '.join(modalities)}")
     folder = server.steps.folder(study_uid, reading.revision) / "preliminary"
     for file in sorted(folder.iterdir()):
@@ -296,13 +297,13 @@ def _compare(report: Report, planted: tuple[PlantedNodule, ...]) -> None:
         where = " ".join(f"{x:.0f}" for x in nodule.centre_lps_mm)
         if hit is None:
             table.add_row(
-                f"{nodule.diameter_mm:.1f} mm", str(nodule.kind), where, "[red]missed[/red]"
+                f"{nodule.diameter_mm:.1f} mm", str(nodule.kind), where, Text("missed", "red")
             )
         else:
             matched.add(hit.number)
             table.add_row(
                 f"{nodule.diameter_mm:.1f} mm", str(nodule.kind), where,
-                f"[green]no. {hit.number}[/green]", f"{hit.long_axis_mm:.1f} mm",
+                Text(f"no. {hit.number}", "green"), f"{hit.long_axis_mm:.1f} mm",
                 f"{hit.score:.2f}",
             )  # fmt: skip
     console.print(table)
