@@ -20,6 +20,14 @@ export function makeViewer(study, words, onMark) {
   const url = (k) => `/studies/${encodeURIComponent(study.study)}/slices/${k}.png`
     + `?revision=${study.revision}&outlines=${outlines.checked}`;
 
+  // A picture is let go some time after it left the screen: the image element may still be
+  // decoding it, or be about to.
+  function release(coming) {
+    coming.then((source) => setTimeout(() => {
+      if (image.src !== source) URL.revokeObjectURL(source);
+    }, 10000), () => {});
+  }
+
   function load(address) {
     const had = held.get(address);
     if (had) return had;
@@ -32,7 +40,7 @@ export function makeViewer(study, words, onMark) {
     if (held.size > KEEP) {
       const [oldest, old] = held.entries().next().value;
       held.delete(oldest);
-      old.then((source) => URL.revokeObjectURL(source), () => {});
+      release(old);
     }
     return coming;
   }
@@ -114,7 +122,7 @@ export function makeViewer(study, words, onMark) {
     toggleOutlines() { outlines.checked = !outlines.checked; draw(); },
     mark(uid, verdict) {
       for (const mark of marks) if (mark.dataset.uid === uid) mark.dataset.verdict = verdict;
-      for (const old of held.values()) old.then((source) => URL.revokeObjectURL(source), () => {});
+      for (const old of held.values()) release(old);
       verdicts += 1;
       held.clear(); // the outline of a rejected finding is no longer drawn
       draw();
