@@ -9,7 +9,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from imaging.language import Language
+from imaging.language import Language, Text
 from imaging.objects import make_seg, make_sr
 from imaging.objects.source import series_description
 from tests.unit.imaging.objects.made import Study, two_findings
@@ -119,7 +119,9 @@ def test_a_long_title_keeps_prefix_and_stage() -> None:
     study = two_findings()
     report = study.report(fake=True)
     report = report.model_copy(
-        update={"model": report.model.model_copy(update={"title": "Long title " * 9})}
+        update={
+            "model": report.model.model_copy(update={"title": Text(en="Long title " * 9, zh="长")})
+        }
     )
     words = series_description(report, "SEG")
     assert len(words) == 64
