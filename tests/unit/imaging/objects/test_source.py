@@ -118,6 +118,7 @@ def test_an_invalid_optional_attribute_is_left_out() -> None:
 def test_a_long_title_keeps_prefix_and_stage() -> None:
     study = two_findings()
     report = study.report(fake=True)
+    title = Text(en="Long title " * 9, zh="长标题")
     report = report.model_copy(
         update={
             "model": report.model.model_copy(update={"title": Text(en="Long title " * 9, zh="长")})
