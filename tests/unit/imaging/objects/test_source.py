@@ -119,11 +119,8 @@ def test_a_long_title_keeps_prefix_and_stage() -> None:
     study = two_findings()
     report = study.report(fake=True)
     title = Text(en="Long title " * 9, zh="长标题")
-    report = report.model_copy(
-        update={
-            "model": report.model.model_copy(update={"title": Text(en="Long title " * 9, zh="长")})
-        }
-    )
+    model = report.model.model_copy(update={"title": title})
+    report = report.model_copy(update={"model": model})
     words = series_description(report, "SEG")
     assert len(words) == 64
     assert words.startswith("NOT FOR CLINICAL USE Preread Long")
