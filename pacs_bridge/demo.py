@@ -156,7 +156,7 @@ def _fetch_sample(folder: Path) -> Path:
         IDCClient().download_from_selection(
             seriesInstanceUID=[SAMPLE_SERIES], downloadDir=str(folder)
         )
-    except Exception as error:
+    except Exception as error:  # whatever the client raises without internet
         raise SettingsError(
             f"the sample could not be fetched: {error}. Is there internet?"
         ) from error

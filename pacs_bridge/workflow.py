@@ -66,7 +66,7 @@ def read(study_uid: str, revision: int) -> None:
         compose(study_uid, revision)
         deliver(study_uid, revision)
         await_signature(study_uid, revision)
-    except Exception as error:
+    except Exception as error:  # the loop boundary: logged, kept and shown
         log.exception("study %s revision %d", study_uid, revision)
         fail(study_uid, revision, f"{type(error).__name__}: {error}")
 
@@ -84,7 +84,7 @@ def final(study_uid: str, revision: int) -> None:
         compose(study_uid, revision)
         deliver(study_uid, revision)
         finish(study_uid, revision)
-    except Exception as error:
+    except Exception as error:  # the loop boundary: logged, kept and shown
         log.exception("study %s revision %d", study_uid, revision)
         fail(study_uid, revision, f"{type(error).__name__}: {error}")
 
