@@ -216,6 +216,22 @@ def test_three_missing_slices(analyse: Analyse, chest: list[Path], tmp_path: Pat
     assert "Send the study again" in said(run)
 
 
+def test_one_bad_study_stops_no_other(analyse: Analyse, chest: list[Path], tmp_path: Path) -> None:
+    folder = tmp_path / "both"
+    folder.mkdir()
+    for n, path in enumerate(chest):
+        shutil.copy(path, folder)
+        if n not in (50, 51, 52):  # the other study has a gap
+            other = {"StudyInstanceUID": "1.2.3.4", "SeriesInstanceUID": "1.2.3.5"}
+            edited(path, folder / f"other{n}.dcm", **other)
+    run = analyse(folder)
+    assert run.status == 1
+    assert "not analysed: study 1.2.3.4" in said(run)
+    assert "3 in a row" in said(run)
+    (made,) = tmp_path.glob("out/*/findings.json")
+    assert made.parent.name == pydicom.dcmread(chest[0]).StudyInstanceUID
+
+
 # -- zips ----------------------------------------------------------------------------------
 
 
