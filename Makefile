@@ -12,14 +12,17 @@ MAKEFLAGS += --no-builtin-rules
 DEMO_VENV ?= .venv-demo
 VENV ?= .venv-test
 LOCK := requirements.lock
+comma := ,
 MARK := $(shell cat $(LOCK) pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
-DEMO_READY := $(DEMO_VENV)/.ready-$(MARK)
 TEST_READY := $(VENV)/.ready-$(MARK)
 
 # a study for the demo; empty: a simulated chest
 STUDY ?=
 # more flags for the demo, e.g. DEMO='--sample lidc --no-keep-running'
 DEMO ?=
+# a public sample is fetched by a package that nothing else needs
+DEMO_EXTRAS := cpu$(if $(findstring --sample,$(DEMO)),$(comma)samples)
+DEMO_READY := $(DEMO_VENV)/.ready-$(DEMO_EXTRAS)-$(MARK)
 # two processes, a file's tests together because they share slow fixtures
 PYTEST ?= -n 2 --dist loadfile
 # more flags for pip, e.g. PIP='--find-links wheels' for a machine without internet
@@ -85,11 +88,9 @@ define INSTALL
 endef
 
 $(DEMO_READY):
-	$(call INSTALL,$(DEMO_VENV),cpu)
+	$(call INSTALL,$(DEMO_VENV),$(DEMO_EXTRAS))
 
 # torch is here for the training code's types and tests
 $(TEST_READY):
 	@.ci/packages $(TEST_PACKAGES)
 	$(call INSTALL,$(VENV),cpu$(comma)monai$(comma)postgres$(comma)dev)
-
-comma := ,
