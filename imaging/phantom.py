@@ -219,10 +219,9 @@ def _rib_lines() -> list[NDArray[Any]]:
                 py = cy + (b + grow) * np.cos(angle)
                 if angle < 1.57:
                     py += float(anatomy.gutter(np.array(px), u)) * min(py / 70, 1.0)
-                if angle < 0.5:
+                if angle < 0.5:  # behind the lung to the transverse process
                     mix = angle / 0.5
-                    px = side * 20 * (1 - mix) + px * mix
-                    py = 72 * (1 - mix) + py * mix
+                    px = side * 24 * (1 - mix) + px * mix
                 hu = 620.0 if angle < 2.05 else 110.0
                 line.append((px, py, u, 3.6 if number else 4.4, hu))
             lines.append(np.array(line))
