@@ -220,13 +220,16 @@ def print_findings(report: Report) -> None:
 def _demo(options: argparse.Namespace) -> int:
     from pacs_bridge.demo import run_demo
 
-    keep = options.keep_running
+    keep = sys.stdout.isatty() if options.keep_running is None else options.keep_running
+    if keep:  # ended from outside, it still ends its stand-in PACS
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     return run_demo(
         options.folder,
         study=options.study,
         sample=options.sample,
         seed=options.seed,
-        keep_running=sys.stdout.isatty() if keep is None else keep,
+        keep_running=keep,
     )
 
 
