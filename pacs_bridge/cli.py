@@ -10,6 +10,7 @@ import argparse
 import getpass
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -146,6 +147,7 @@ def _serve(options: argparse.Namespace) -> int:
 
     settings = load_settings(options.config)
     _set_log_level(settings)
+    os.umask(0o077)  # patients' images and the database are this user's alone
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -102,8 +102,11 @@ def write_objects(
         for finding in report.findings
     }
     made["report.html"] = render_report(report, pictures, language=language).encode()
-    for kind, content in made.items():
-        write_whole(folder / KINDS[kind], content)
+    for kind, name in KINDS.items():
+        if kind in made:
+            write_whole(folder / name, made[kind])
+        else:  # of an earlier try that found more
+            (folder / name).unlink(missing_ok=True)
     return {kind: folder / KINDS[kind] for kind in made}
 
 

@@ -56,6 +56,7 @@ def write_config(
     models: Path,
     more: str = "",
     quiet_s: float = 2,
+    database: str = "",
 ) -> Path:
     """A preread.toml with everything inside ``folder``; ``more`` is appended."""
     path = folder / "preread.toml"
@@ -64,6 +65,7 @@ def write_config(
 [storage]
 folder = "{folder / "data"}"
 minimum_free_gb = 0
+database = "{database}"
 [listener]
 host = "127.0.0.1"
 port = {dicom_port}
@@ -82,9 +84,12 @@ quiet_s = {quiet_s}
 
 @contextmanager
 def running_server(
-    config: Path, page_port: int, command: list[str] | None = None
+    config: Path, page_port: int, command: list[str] | None = None, database: str = ""
 ) -> Iterator[RunningServer]:
-    """Start the server and wait until it is healthy; it is killed at the end."""
+    """Start the server and wait until it is healthy; it is killed at the end.
+
+    ``database`` is the URL that the settings name; empty: the embedded one.
+    """
     folder = config.parent
     log = folder / "server.log"
     with log.open("ab") as output:
@@ -102,7 +107,7 @@ def running_server(
     try:
         wait_until(lambda: process.poll() is not None or _healthy(url), 90, "the server to start")
         assert process.poll() is None, log.read_text()
-        store = open_store(f"sqlite:///{folder / 'data' / 'preread.sqlite'}")
+        store = open_store(database or f"sqlite:///{folder / 'data' / 'preread.sqlite'}")
         yield RunningServer(process, url, store, log)
         store.engine.dispose()
     finally:

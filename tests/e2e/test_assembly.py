@@ -110,6 +110,12 @@ def test_half_a_study_waits_and_a_late_image_makes_a_new_revision(
     assert site.server.store.reading(study, 1).report == first.report
 
 
+def test_no_other_user_of_the_machine_can_read_what_is_kept(site: Site) -> None:
+    kept = [p for p in (site.server.log.parent / "data").rglob("*") if p.is_file()]
+    assert {p.suffix for p in kept} >= {".dcm", ".sqlite", ".html", ".json"}
+    assert [p for p in kept if p.stat().st_mode & 0o077] == []
+
+
 def test_sending_the_same_images_again_changes_nothing(site: Site, images: list[Path]) -> None:
     study = _study(images[0])
     before = site.server.store.reading(study)
