@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from imaging import phantom_anatomy as anatomy
 from imaging.geometry import Grid
 from imaging.phantom_nodules import DEFAULT_NODULES, NoduleKind, PlantedNodule, plant_nodules
-from imaging.phantom_series import write_series
 from imaging.phantom_vessels import LUNG_HU, Frame, draw_trees, draw_tube, oblique
 from imaging.volume import Volume
 
-__all__ = ["NoduleKind", "Phantom", "PlantedNodule", "make_phantom", "write_series"]
+__all__ = ["NoduleKind", "Phantom", "PlantedNodule", "make_phantom"]
 
 NOISE_HU = 15.0
 """Standard deviation of the noise in the middle of the chest, HU."""

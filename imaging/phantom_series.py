@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from imaging.identity import derive_uid
-
-if TYPE_CHECKING:
-    from imaging.phantom import Phantom
+from imaging.phantom import Phantom
 
 SIMULATED = "Simulated chest phantom"
 INTERCEPT = -1024

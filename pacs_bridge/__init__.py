@@ -1,8 +1,8 @@
 """Sockets, database, people: the only place with state.
 
-Rooms: ``cli`` takes arguments, ``server`` puts everything together; ``settings`` is the one
-configuration object; ``inbox`` keeps received files (``identify`` and ``part10`` read and
-write their heads); ``tables``, ``database``, ``records``, ``worklist`` and ``store`` hold what
+Rooms: ``cli`` takes arguments, ``console`` prints, ``server`` puts everything together;
+``settings`` is the one configuration object; ``inbox`` keeps received files
+(``identify`` and ``part10`` read and write their heads); ``tables``, ``database``, ``records``, ``worklist`` and ``store`` hold what
 is known of them, ``states`` the states of a reading; ``dimse/`` speaks DICOM (``listener``
 in, ``peer`` out); ``workflow`` is the main path, read top to bottom, over the ``steps``;
 ``results`` is what an analysis leaves on disk; ``deliver`` sends results to every

@@ -18,22 +18,15 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from imaging.errors import ImagingError
 from imaging.language import Language
 from imaging.report import Report
 from models.errors import ModelError
 from models.loaded import load_model
 from models.spec import find_spec, list_specs, verify_files
+from pacs_bridge.console import err, out, print_findings
 from pacs_bridge.errors import BridgeError
 from pacs_bridge.settings import Settings, load_settings, settings_template
-
-# No markup: paths, tags and remedies such as preread[cpu] hold brackets of their own.
-out = Console(highlight=False, markup=False)
-err = Console(stderr=True, highlight=False, markup=False)
 
 _STYLES = {"ok": "green", "note": "cyan", "bad": "red"}
 
@@ -193,30 +186,6 @@ def _analyse(options: argparse.Namespace) -> int:
                 for kind, path in outcome.files.items():
                     out.print(f"  {kind:14}{path}", soft_wrap=True)
     return 1 if unread else 0
-
-
-def print_findings(report: Report) -> None:
-    """The findings table on standard output, and the warnings under it."""
-    table = Table(
-        title=f"{report.model.title.en}: {len(report.findings)} finding(s)",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-    )
-    for column in ("#", "centre LPS mm", "slice", "long x short mm", "mm3", "mean HU", "score"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for f in report.findings:
-        table.add_row(
-            str(f.number),
-            " ".join(f"{x:.1f}" for x in f.centre_lps_mm),
-            str(f.key_slice + 1),
-            f"{f.long_axis_mm:.1f} x {f.short_axis_mm:.1f}",
-            f"{f.volume_mm3:.0f}",
-            f"{f.mean_hu:.0f}",
-            f"{f.score:.2f}",
-        )
-    out.print(table)
-    for warning in report.warnings:
-        out.print(f"  note {warning.text.en}", style="yellow", soft_wrap=True)
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -29,6 +28,7 @@ from imaging.headers import scan_files
 from imaging.phantom import Phantom, PlantedNodule, make_phantom
 from imaging.phantom_series import write_series
 from imaging.report import Report
+from pacs_bridge.console import out, print_findings
 from pacs_bridge.dimse.peer import Peer
 from pacs_bridge.errors import BridgeError, PeerError, SettingsError
 from pacs_bridge.server import Server
@@ -45,7 +45,6 @@ from pacs_bridge.states import DeliveryState, State
 from pacs_bridge.store import Reading
 
 log = logging.getLogger(__name__)
-console = Console(highlight=False, markup=False)
 
 LONGEST_WAIT_S = 900.0
 SAMPLE_SERIES = "1.3.6.1.4.1.14519.5.2.1.6279.6001.179049373636438705059720603192"
@@ -106,7 +105,7 @@ def run_demo(
 
 
 def _say(text: str, style: str = "") -> None:
-    console.print(Text.assemble(("demo ", "bold"), (text, style)), soft_wrap=True)
+    out.print(Text.assemble(("demo ", "bold"), (text, style)), soft_wrap=True)
 
 
 def _clear(folder: Path) -> None:
@@ -250,8 +249,6 @@ def _follow(server: Server, study_uid: str, last_image: float) -> Reading:
 def _show(
     server: Server, reading: Reading, sent: DemoStudy, pacs: PeerSettings, seconds: float
 ) -> int:
-    from pacs_bridge.cli import print_findings
-
     study_uid = reading.study.study_uid
     if reading.report is None:
         _say(f"{reading.state.label.en}: {reading.reason.en}", "red")
@@ -306,7 +303,7 @@ def _compare(report: Report, planted: tuple[PlantedNodule, ...]) -> None:
                 Text(f"no. {hit.number}", "green"), f"{hit.long_axis_mm:.1f} mm",
                 f"{hit.score:.2f}",
             )  # fmt: skip
-    console.print(table)
+    out.print(table)
     _say(
         f"{len(matched)} of {len(planted)} planted nodules found, "
         f"{len(report.findings) - len(matched)} finding(s) elsewhere"

@@ -15,7 +15,8 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from imaging.phantom import make_phantom, write_series
+from imaging.phantom import make_phantom
+from imaging.phantom_series import write_series
 from imaging.report import Report
 from pacs_bridge.cli import main
 from tests.unit.imaging.synthetic import CORONAL, make_images, random_hu, write

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from imaging.phantom import NoduleKind, make_phantom, write_series
+from imaging.phantom import NoduleKind, make_phantom
+from imaging.phantom_series import write_series
 from pacs_bridge.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from imaging.phantom import NoduleKind, Phantom, PlantedNodule, make_phantom, write_series
+from imaging.phantom import NoduleKind, Phantom, PlantedNodule, make_phantom
+from imaging.phantom_series import write_series
 
 SMALL = {"slices": 120, "pixels": 256}
 

@@ -1,0 +1,37 @@
+"""What commands print: plain lines on standard output, messages on standard error."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from imaging.report import Report
+
+# No markup: paths, tags and remedies such as preread[cpu] hold brackets of their own.
+out = Console(highlight=False, markup=False)
+err = Console(stderr=True, highlight=False, markup=False)
+
+
+def print_findings(report: Report) -> None:
+    """The findings table on standard output, and the warnings under it."""
+    table = Table(
+        title=f"{report.model.title.en}: {len(report.findings)} finding(s)",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
+    for column in ("#", "centre LPS mm", "slice", "long x short mm", "mm3", "mean HU", "score"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for f in report.findings:
+        table.add_row(
+            str(f.number),
+            " ".join(f"{x:.1f}" for x in f.centre_lps_mm),
+            str(f.key_slice + 1),
+            f"{f.long_axis_mm:.1f} x {f.short_axis_mm:.1f}",
+            f"{f.volume_mm3:.0f}",
+            f"{f.mean_hu:.0f}",
+            f"{f.score:.2f}",
+        )
+    out.print(table)
+    for warning in report.warnings:
+        out.print(f"  note {warning.text.en}", style="yellow", soft_wrap=True)
