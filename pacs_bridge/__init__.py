@@ -1,13 +1,13 @@
 """Sockets, database, people: the only place with state.
 
 Rooms: ``cli`` takes arguments, ``console`` prints, ``server`` puts everything together;
-``settings`` is the one configuration object; ``inbox`` keeps received files
-(``identify`` and ``part10`` read and write their heads); ``tables``, ``database``, ``records``, ``worklist`` and ``store`` hold what
-is known of them, ``states`` the states of a reading; ``dimse/`` speaks DICOM (``listener``
-in, ``peer`` out); ``workflow`` is the main path, read top to bottom, over the ``steps``;
-``results`` is what an analysis leaves on disk; ``deliver`` sends results to every
-destination; ``review/`` is the page where a radiologist reads and signs, ``auth`` who that
-is, ``studio`` what it needs of the rest; ``analyse`` runs the same steps on a folder without
-a server; ``demo`` shows everything on one machine; ``doctor`` says what is missing;
-``errors`` draws what can go wrong.
+``settings`` is the one configuration object; ``inbox`` keeps received files (``identify``
+and ``part10`` read and write their heads); ``tables``, ``database``, ``records``,
+``worklist``, ``audit`` and ``store`` hold what is known of them, ``states`` the states of a
+reading; ``dimse/`` speaks DICOM (``listener`` in, ``peer`` out); ``workflow`` is the main
+path, read top to bottom, over the ``steps``; ``results`` is what an analysis leaves on disk;
+``deliver`` sends results to every destination; ``review/`` is the page where a radiologist
+reads and signs, ``auth`` who that is, ``studio`` what it needs of the rest; ``analyse`` runs
+the same steps on a folder without a server; ``demo`` shows everything on one machine;
+``doctor`` says what is missing; ``errors`` draws what can go wrong.
 """
