@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import shutil
 import socket
@@ -11,6 +10,16 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+
+from pydicom.pixels import get_decoder
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    JPEGBaseline8Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from models.errors import ModelError
 from models.loaded import load_model
@@ -106,19 +115,22 @@ def _runtimes() -> Iterator[Finding]:
 
 
 def _codecs() -> Iterator[Finding]:
+    """Ask pydicom, which knows what each decoder needs besides itself."""
     codecs = (
-        ("openjpeg", "pylibjpeg-openjpeg", "JPEG 2000, HTJ2K"),
-        ("rle", "pylibjpeg-rle", "RLE"),
-        ("jpeg_ls", "pyjpegls", "JPEG-LS"),
-        ("gdcm", "python-gdcm", "JPEG baseline, extended, lossless"),
+        ("JPEG 2000", JPEG2000, "pylibjpeg pylibjpeg-openjpeg"),
+        ("HTJ2K", HTJ2K, "pylibjpeg pylibjpeg-openjpeg"),
+        ("RLE", RLELossless, "pylibjpeg-rle"),
+        ("JPEG-LS", JPEGLSLossless, "pyjpegls"),
+        ("JPEG baseline", JPEGBaseline8Bit, "python-gdcm"),
+        ("JPEG lossless", JPEGLosslessSV1, "python-gdcm"),
     )
-    for module, package, syntaxes in codecs:
-        if importlib.util.find_spec(module):
-            yield Finding(Health.GOOD, "Codec", f"{syntaxes}: {package} {_installed(package)}")
+    for name, syntax, packages in codecs:
+        decoder = get_decoder(syntax)
+        if decoder.is_available:
+            plugins = ", ".join(sorted(decoder.available_plugins))
+            yield Finding(Health.GOOD, "Codec", f"{name}: {plugins}")
         else:
-            yield Finding(
-                Health.BAD, "Codec", f"no decoder for {syntaxes}", f"pip install {package}"
-            )
+            yield Finding(Health.BAD, "Codec", f"no decoder for {name}", f"pip install {packages}")
 
 
 def _model(settings: Settings) -> Iterator[Finding]:
