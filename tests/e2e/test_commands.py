@@ -59,7 +59,7 @@ def test_doctor_is_content_without_destinations(
     )
     status, out, _ = _run(capsys, "doctor", "--config", str(config))
     assert status == 0, out
-    for codec in ("JPEG 2000", "RLE", "JPEG-LS", "JPEG baseline"):
+    for codec in ("JPEG 2000", "HTJ2K", "RLE", "JPEG-LS", "JPEG baseline", "JPEG lossless"):
         assert codec in out
     assert not (tmp_path / "data").exists(), "looking must not make anything"
 
