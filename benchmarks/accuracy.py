@@ -60,13 +60,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder with chest/ and train/")
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared/data"), help="folder with chest/ and train/"
+    )
     parser.add_argument("--model", type=Path, default=CATALOG / "lung_nodule_reference")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     parser.add_argument("--studies", type=int, default=10, help="simulated volumes; default 10")
     parser.add_argument("--cache", type=Path, help="keeps the resampled lungs between runs")
     parser.add_argument("--only", choices=("real", "held-out", "simulated"), help="one part")
     options = parser.parse_args()
+    if not options.data.is_dir():
+        parser.error(f"{options.data} is no folder; name the one with chest/ and train/ (--data)")
 
     model = load_model(read_spec(options.model))
     figures: dict[str, object] = {"hardware": hardware(), "model": described(model)}
