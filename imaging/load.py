@@ -101,7 +101,7 @@ def _decode(images: list[ImageSlice]) -> dict[int | None, NDArray[np.float32]]:
             image.frame_number: _rescale(stored[(image.frame_number or 1) - 1], dataset, image)
             for image in images
         }
-    except Exception as error:
+    except Exception as error:  # decoders raise anything on damaged streams
         syntax = _syntax_name(path)
         raise PixelsUndecodable(
             path, f"its pixels can't be decoded ({syntax}: {error})", "Send the image again."

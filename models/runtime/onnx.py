@@ -49,7 +49,7 @@ class OnnxRuntime:
             self._session = onnxruntime.InferenceSession(
                 str(path), sess_options=options, providers=providers
             )
-        except Exception as error:
+        except Exception as error:  # onnxruntime's errors share no public base
             raise SpecError(f"{path}: cannot be loaded as an ONNX network: {error}") from error
         self._input = self._session.get_inputs()[0].name
         self._path = path
@@ -65,6 +65,6 @@ class OnnxRuntime:
         contiguous = np.ascontiguousarray(batch, dtype=np.float32)
         try:
             output = self._session.run(None, {self._input: contiguous})[0]
-        except Exception as error:
+        except Exception as error:  # onnxruntime's errors share no public base
             raise InferenceFailed(f"{self._path}: {error}") from error
         return np.asarray(output, dtype=np.float32)
