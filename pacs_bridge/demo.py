@@ -240,7 +240,8 @@ def _follow(server: Server, study_uid: str, last_image: float) -> Reading:
             delivered = server.store.deliveries_of(study_uid)
             waiting = [d for d in delivered if d.state is DeliveryState.WAITING]
             if reading.state.needs_person and not waiting:
-                _say(f"{time.monotonic() - last_image:6.1f} s  results are in the PACS")
+                if any(d.state is DeliveryState.DELIVERED for d in delivered):
+                    _say(f"{time.monotonic() - last_image:6.1f} s  results are in the PACS")
                 return server.store.reading(study_uid, reading.revision)
         time.sleep(0.1)
     raise BridgeError(f"study {study_uid} was not finished after {LONGEST_WAIT_S:.0f} s")
