@@ -35,10 +35,14 @@ SAME_LESION = 0.5
 
 @dataclass(frozen=True)
 class Candidate:
-    """A lesion: its mask on the source grid and the model's score, 0 to 1."""
+    """A lesion: its mask on the source grid and the model's score, 0 to 1.
+
+    ``label`` is the index of the spec's label that it is one of.
+    """
 
     region: Region
     score: float
+    label: int = 1
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def _lung_nodules(
     clock.lap("detect")
 
     progress("segment")
-    cubes = nodules.segment(image, found, networks["mask"].run)
+    cubes = nodules.segment(image, found, lambda crops: networks["mask"].run(crops)[0])
     lesions = [
         Candidate(_to_source(volume, target, cube, candidate, point.mask_threshold),
                   candidate.probability)

@@ -8,54 +8,66 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from imaging.finding import Code
 from imaging.language import Text
 from imaging.series import InputRule
 from models.errors import SpecError
+from models.recipe import Recipe
+from models.sections import (
+    Label,
+    NetworkSection,
+    OperatingPoint,
+    Origin,
+    RuntimeSection,
+    Section,
+    SeriesRole,
+)
 
 CATALOG = Path(__file__).parent / "catalog"
 """The models that ship."""
 SPEC_NAME = "preread.toml"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class OperatingPoint(_Part):
-    """Where the model's score becomes a finding."""
-
-    score_threshold: float = Field(ge=0, le=1, description="least score that is a finding")
-    most_findings: int = Field(default=20, ge=1, description="the best ones are kept")
-    mask_threshold: float = Field(default=0.5, gt=0, lt=1, description="probability of the mask")
-    minimum_lung_ml: float = Field(
-        default=500.0, ge=0, description="less lung in view is refused, ml"
-    )
-
-
-class ModelSpec(_Part):
+class ModelSpec(Section):
     """A model as ``preread.toml`` describes it. Every key has a meaning; none is ignored."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="the folder's name too")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="the folder's name too")
     version: str = Field(description="grows with every change of weights or operating point")
     title: Text = Field(description="what people call it")
-    finding_name: Text = Field(description="what one finding is called, e.g. Lung nodule")
-    task: Literal["lung-nodules"] = Field(description="which path in models.pipeline runs it")
+    task: Literal["lung-nodules", "segmentation", "detection"] = Field(
+        description="which path in models.pipeline runs it"
+    )
     intended_use: Text
     limits: Text
     reference_weights: bool = Field(
         default=False, description="for research; every result then says so"
     )
     fake: bool = Field(default=False, description="a stand-in; every result then says so")
-    label: Code = Field(description="code of what is found")
-    site: Code = Field(description="code of the organ it is found in")
-    input: InputRule = Field(default_factory=InputRule)
-    operating_point: OperatingPoint
-    files: dict[str, str] = Field(description="role -> file name in the folder")
-    sha256: dict[str, str] = Field(description="role -> SHA-256 of that file")
+    labels: tuple[Label, ...] = Field(min_length=1, description="what its output means")
+    input: InputRule = Field(default_factory=InputRule, description="which series it takes")
+    series: tuple[SeriesRole, ...] = Field(
+        default=(), description="several series that it takes together; input is then unused"
+    )
+    network: NetworkSection = Field(default_factory=NetworkSection)
+    recipe: Recipe | None = Field(
+        default=None, description="voxels to input and back; a bundle brings its own"
+    )
+    runtime: RuntimeSection = Field(default_factory=RuntimeSection)
+    operating_point: OperatingPoint = Field(default_factory=OperatingPoint)
+    origin: Origin | None = Field(default=None, description="where `models pull` finds it")
+    files: dict[str, str] = Field(default_factory=dict, description="role -> file in the folder")
+    sha256: dict[str, str] = Field(default_factory=dict, description="role -> SHA-256 of that file")
     folder: Path = Field(default=Path(), exclude=True, description="set when read, not a key")
+
+    @property
+    def installed(self) -> bool:
+        """Whether its weights are here; the catalogue also describes models to be pulled."""
+        return bool(self.files) or self.network.kind == "triton"
+
+    def label_of(self, index: int) -> Label | None:
+        """The label that an output value stands for; None: not described."""
+        return next((label for label in self.labels if label.index == index), None)
 
     def path_of(self, role: str) -> Path:
         """The weight file of a role.

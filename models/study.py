@@ -151,6 +151,8 @@ def _findings(
         except NothingToEncode:
             unplaced.append(notice("finding-between-slices", score=candidate.score))
             continue
+        label = spec.label_of(candidate.label)
+        assert label is not None, f"{spec.name}: label {candidate.label} is not described"
         number = len(findings) + 1
         uid = derive_uid(
             header.StudyInstanceUID, header.SeriesInstanceUID, spec.name, spec.version, revision,
@@ -161,9 +163,9 @@ def _findings(
             Finding(
                 number=number,
                 tracking_uid=uid,
-                tracking_id=f"{spec.finding_name.en} {number}",
-                label=spec.label,
-                site=spec.site,
+                tracking_id=f"{label.name.en} {number}",
+                label=label.code,
+                site=label.site,
                 score=round(candidate.score, 4),
                 segment_number=number,
                 **vars(measured),

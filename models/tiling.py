@@ -106,7 +106,8 @@ def run_tiled(voxels: np.ndarray, runtime: Runtime, tiling: Tiling, *, fill: flo
         short = [(0, n - have) for n, have in zip(tile.shape, block.shape, strict=True)]
         if any(after for _, after in short):
             block = np.pad(block, short, constant_values=fill)
-        output = runtime.run(block[np.newaxis, np.newaxis])[0]
+        (whole,) = runtime.run(block[np.newaxis, np.newaxis])
+        output = whole[0]
         if result is None:
             cells = tuple(-(-n // s) for n in shape)
             result = np.zeros((output.shape[0], *cells), dtype=np.float32)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from models.errors import InferenceFailed, RuntimeMissing, SpecError
-from models.runtime import Batch
+from models.runtime import Batch, Outputs
 
 log = logging.getLogger(__name__)
 
@@ -60,11 +60,20 @@ class OnnxRuntime:
         """Runtime and the execution provider in use."""
         return f"onnxruntime {self._session.get_providers()[0]}"
 
-    def run(self, batch: Batch) -> Batch:
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+        return "cpu" if "CPU" in self._session.get_providers()[0] else "cuda:0"
+
+    def run(self, batch: Batch) -> Outputs:
         """One forward pass; see :class:`models.runtime.Runtime`."""
         contiguous = np.ascontiguousarray(batch, dtype=np.float32)
         try:
-            output = self._session.run(None, {self._input: contiguous})[0]
+            outputs = self._session.run(None, {self._input: contiguous})
         except Exception as error:  # onnxruntime's errors share no public base
             raise InferenceFailed(f"{self._path}: {error}") from error
-        return np.asarray(output, dtype=np.float32)
+        return tuple(np.asarray(output, dtype=np.float32) for output in outputs)
+
+    def close(self) -> None:
+        """Drop the session; its memory goes with it."""
+        del self._session

@@ -47,7 +47,7 @@ class RuntimeSuite:
     def test_it_computes_the_network(self, runtime: Runtime, shape: tuple[int, ...]) -> None:
         """Any batch and any size; a GPU's shorter mantissa is allowed for."""
         batch = np.random.default_rng(1).normal(size=shape).astype(np.float32)
-        result = runtime.run(batch)
+        (result,) = runtime.run(batch)
         assert result.dtype == np.float32
         assert result == pytest.approx(expected(batch), abs=2e-2)
 
@@ -64,22 +64,22 @@ class RuntimeSuite:
         }[kind]
         given.setflags(write=False)
         before = given.copy()
-        assert runtime.run(given) == pytest.approx(expected(batch), abs=2e-2)
+        assert runtime.run(given)[0] == pytest.approx(expected(batch), abs=2e-2)
         assert np.array_equal(given, before)
 
     def test_results_are_one_s_own(self, runtime: Runtime) -> None:
         """A later run must not write into what an earlier one gave."""
         ones = np.ones((1, 1, 4, 4, 4), np.float32)
-        first = runtime.run(ones)
+        (first,) = runtime.run(ones)
         kept = first.copy()
         runtime.run(-5 * ones)
         assert np.array_equal(first, kept)
 
     def test_one_of_a_batch_knows_nothing_of_the_others(self, runtime: Runtime) -> None:
         batch = np.random.default_rng(2).normal(size=(4, 1, 4, 4, 4)).astype(np.float32)
-        together = runtime.run(batch)
+        (together,) = runtime.run(batch)
         for n in range(4):
-            assert together[n : n + 1] == pytest.approx(runtime.run(batch[n : n + 1]), abs=1e-3)
+            assert together[n : n + 1] == pytest.approx(runtime.run(batch[n : n + 1])[0], abs=1e-3)
 
     @pytest.mark.parametrize(
         "shape", [(1, 1, 6, 8, 8), (1, 2, 8, 8, 8), (1, 1, 8, 8), (1, 1, 8, 8, 8, 1)]
@@ -96,13 +96,13 @@ class RuntimeSuite:
         with pytest.raises(InferenceFailed):
             runtime.run(np.zeros((1, 1, 6, 8, 8), np.float32))
         ones = np.ones((1, 1, 4, 4, 4), np.float32)
-        assert runtime.run(ones) == pytest.approx(expected(ones), abs=2e-2)
+        assert runtime.run(ones)[0] == pytest.approx(expected(ones), abs=2e-2)
 
     def test_threads_may_share_it(self, runtime: Runtime) -> None:
         results: dict[int, Batch] = {}
 
         def work(n: int) -> None:
-            results[n] = runtime.run(np.full((1, 1, 4, 4, 4), n, np.float32))
+            (results[n],) = runtime.run(np.full((1, 1, 4, 4, 4), n, np.float32))
 
         threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
         for thread in threads:

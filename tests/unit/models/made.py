@@ -10,7 +10,7 @@ import numpy as np
 from imaging.geometry import Grid, Point
 from imaging.volume import Volume
 from models.loaded import LoadedModel
-from models.runtime import Batch
+from models.runtime import Batch, Outputs
 from models.spec import read_spec
 
 SPEC = """
@@ -18,17 +18,12 @@ name = "{name}"
 version = "1.0"
 task = "lung-nodules"
 title = {{en = "Test", zh = "测试"}}
-finding_name = {{en = "Lung nodule", zh = "肺结节"}}
 intended_use = {{en = "Tests", zh = "测试"}}
 limits = {{en = "All", zh = "全部"}}
-[label]
-value = "27925004"
-scheme = "SCT"
-meaning = {{en = "Nodule", zh = "结节"}}
-[site]
-value = "39607008"
-scheme = "SCT"
-meaning = {{en = "Lung", zh = "肺"}}
+[[labels]]
+name = {{en = "Lung nodule", zh = "肺结节"}}
+code = {{value = "27925004", scheme = "SCT", meaning = {{en = "Nodule", zh = "结节"}}}}
+site = {{value = "39607008", scheme = "SCT", meaning = {{en = "Lung", zh = "肺"}}}}
 [input]
 modality = "CT"
 minimum_slices = 20
@@ -55,25 +50,30 @@ def write_model(folder: Path, weights: bytes = b"weights") -> Path:
     return folder
 
 
-class BrightDetector:
-    """Cells whose mean is above about 150 HU are nodules of 12 mm."""
+class Here:
+    """What every runtime has besides ``run``."""
 
     name = "bright"
+    device = "cpu"
 
-    def run(self, batch: Batch) -> Batch:
+    def close(self) -> None: ...
+
+
+class BrightDetector(Here):
+    """Cells whose mean is above about 150 HU are nodules of 12 mm."""
+
+    def run(self, batch: Batch) -> Outputs:
         k, j, i = (n // 4 for n in batch.shape[2:])
         cells = batch[0, 0].reshape(k, 4, j, 4, i, 4).mean(axis=(1, 3, 5))
         logits = np.where(cells > 1.6, 3.0 + cells, -9.0)
-        return np.stack([logits, np.full_like(logits, np.log(12.0))])[None].astype(np.float32)
+        return (np.stack([logits, np.full_like(logits, np.log(12.0))])[None].astype(np.float32),)
 
 
-class BrightMask:
+class BrightMask(Here):
     """Whatever is denser than about -300 HU."""
 
-    name = "bright"
-
-    def run(self, batch: Batch) -> Batch:
-        return np.asarray((batch - 0.5) * 20, np.float32)
+    def run(self, batch: Batch) -> Outputs:
+        return (np.asarray((batch - 0.5) * 20, np.float32),)
 
 
 def bright_model(folder: Path) -> LoadedModel:

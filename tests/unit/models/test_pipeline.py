@@ -13,8 +13,8 @@ from imaging.volume import Region, Volume
 from models.errors import InferenceFailed, InputRefused
 from models.loaded import LoadedModel
 from models.pipeline import Lesions, find_lesions
-from models.runtime import Batch, Runtime
-from tests.unit.models.made import BrightDetector, bright_model, chest, chest_grid
+from models.runtime import Batch, Outputs, Runtime
+from tests.unit.models.made import BrightDetector, Here, bright_model, chest, chest_grid
 
 LEFT: Point = (50.0, 4.0, 12.0)
 RIGHT: Point = (-44.0, -20.0, -30.0)
@@ -105,16 +105,14 @@ def test_lungs_cut_by_the_scan_are_said(model: LoadedModel) -> None:
     assert len(lesions.candidates) == 1
 
 
-class Mask:
+class Mask(Here):
     """A mask network that says the same everywhere."""
-
-    name = "test"
 
     def __init__(self, logit: float) -> None:
         self.logit = logit
 
-    def run(self, batch: Batch) -> Batch:
-        return np.full(batch.shape, self.logit, np.float32)
+    def run(self, batch: Batch) -> Outputs:
+        return (np.full(batch.shape, self.logit, np.float32),)
 
 
 def test_a_detection_without_a_mask_is_a_ball_of_the_predicted_size(model: LoadedModel) -> None:
@@ -128,13 +126,13 @@ def test_a_detection_without_a_mask_is_a_ball_of_the_predicted_size(model: Loade
 class Twice(BrightDetector):
     """Sees everything a second time, three cells (12 mm) to the left."""
 
-    def run(self, batch: Batch) -> Batch:
-        maps = super().run(batch)
+    def run(self, batch: Batch) -> Outputs:
+        (maps,) = super().run(batch)
         k, j, i = np.unravel_index(int(maps[0, 0].argmax()), maps.shape[2:])
         best = maps[0, 0, k, j, i]
         maps[0, 0] = -9.0
         maps[0, 0, k, j, i], maps[0, 0, k, j, i + 3] = best, best - 0.1
-        return maps
+        return (maps,)
 
 
 def test_two_detections_of_one_lesion_are_one(model: LoadedModel) -> None:
@@ -144,10 +142,8 @@ def test_two_detections_of_one_lesion_are_one(model: LoadedModel) -> None:
     assert len(find(model, volume, detector=Twice(), mask=Mask(-20.0)).candidates) == 2
 
 
-class Broken:
-    name = "broken"
-
-    def run(self, batch: Batch) -> Batch:
+class Broken(Here):
+    def run(self, batch: Batch) -> Outputs:
         raise InferenceFailed("out of memory")
 
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.runtime import Batch
+from models.runtime import Batch, Outputs
 from models.tiling import Tiling, plan_tiles, run_tiled
+from tests.unit.models.made import Here
 
 
 @st.composite
@@ -70,19 +71,17 @@ def test_tiles_are_within_size_and_keep_their_margins(
             assert high == n or start + size - high >= tiling.margin
 
 
-class Local:
+class Local(Here):
     """A network that looks one cell around: the mean over 3 x 3 x 3 cells of cell means.
 
     Beyond its input it sees zeros, as a padded convolution does.
     """
 
-    name = "test"
-
     def __init__(self, stride: int) -> None:
         self.stride = stride
         self.shapes: list[tuple[int, ...]] = []
 
-    def run(self, batch: Batch) -> Batch:
+    def run(self, batch: Batch) -> Outputs:
         self.shapes.append(batch.shape)
         s = self.stride
         k, j, i = (n // s for n in batch.shape[2:])
@@ -92,7 +91,7 @@ class Local:
             wide[a : a + k, b : b + j, c : c + i]
             for a in range(3) for b in range(3) for c in range(3)
         )  # fmt: skip
-        return np.stack([cells, np.asarray(around)])[None].astype(np.float32)
+        return (np.stack([cells, np.asarray(around)])[None].astype(np.float32),)
 
 
 @settings(deadline=None, max_examples=60)
@@ -104,7 +103,8 @@ def test_tiled_equals_whole(shape: tuple[int, int, int], tiling: Tiling) -> None
     tiled = run_tiled(voxels, network, tiling, fill=0.0)
     padded = np.pad(voxels, [(0, -n % tiling.multiple) for n in shape])
     cells = tuple(slice(0, -(-n // tiling.stride)) for n in shape)
-    whole = Local(tiling.stride).run(padded[None, None])[0][(slice(None), *cells)]
+    (outputs,) = Local(tiling.stride).run(padded[None, None])
+    whole = outputs[0][(slice(None), *cells)]
     assert tiled.shape == whole.shape
     assert np.allclose(tiled, whole, atol=1e-5)
     for seen in network.shapes:
