@@ -17,9 +17,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "requirements.lock"
-TOGETHER = ["cpu", "monai", "triton", "postgres", "dev", "samples"]
+TOGETHER = ["cpu", "monai", "nnunet", "int8", "triton", "postgres", "dev", "samples"]
 APART = ["gpu"]
 OUGHT_NOT = {"preread", "pip", "setuptools", "wheel"}
+# its CUDA build is several GB; with this release the CPU build and torchvision fit together
+HELD = "torch==2.13.0\n"
 REFUSED = {"pylibjpeg-libjpeg": "GPL-3; python-gdcm decodes JPEG Lossless"}
 HEADER = """\
 # The version of every package that preread's extras can bring in; made by `make lock`.
@@ -28,14 +30,13 @@ HEADER = """\
 """
 
 
-def resolve(extras: list[str], constraints: Path | None) -> dict[str, str]:
+def resolve(extras: list[str], constraints: Path) -> dict[str, str]:
     """Names and versions that pip would install for these extras, on this Python."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run"]
         command += ["--ignore-installed", "--report", str(report)]
-        if constraints is not None:
-            command += ["-c", str(constraints)]
+        command += ["-c", str(constraints)]
         command += [f"{ROOT}[{','.join(extras)}]", *sys.argv[1:]]
         subprocess.run(command, check=True)
         items = json.loads(report.read_text(encoding="utf-8"))["install"]
@@ -49,9 +50,10 @@ def resolve(extras: list[str], constraints: Path | None) -> dict[str, str]:
 
 def main() -> int:
     """Resolve, check, write."""
-    pins = resolve(TOGETHER, None)
     with tempfile.TemporaryDirectory() as folder:
         so_far = Path(folder) / "constraints.txt"
+        so_far.write_text(HELD)
+        pins = resolve(TOGETHER, so_far)
         so_far.write_text("".join(f"{n}=={v}\n" for n, v in pins.items() if n != "preread"))
         for extra in APART:
             pins |= resolve([extra], so_far)
