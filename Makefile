@@ -11,10 +11,12 @@ MAKEFLAGS += --no-builtin-rules
 
 DEMO_VENV ?= .venv-demo
 VENV ?= .venv-test
+TRITON_VENV ?= .venv-triton
 LOCK := requirements.lock
 comma := ,
 MARK := $(shell cat $(LOCK) pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 TEST_READY := $(VENV)/.ready-$(MARK)
+TRITON_READY := $(TRITON_VENV)/.ready-$(shell sha256sum .ci/triton.txt | cut -c1-16)
 
 # a study for the demo; empty: a simulated chest
 STUDY ?=
@@ -45,11 +47,11 @@ help:  ## this list
 demo: $(DEMO_READY)  ## install what a hospital would, run one chest CT through everything
 	@$(DEMO_VENV)/bin/preread demo $(if $(STUDY),--study "$(STUDY)") $(DEMO)
 
-test: lint  ## format, style, types, layers, and every test but the slow ones
-	@$(VENV)/bin/python -m pytest -m "not slow" $(PYTEST)
+test: lint $(TRITON_READY)  ## format, style, types, layers, and every test but the slow ones
+	@TRITON_VENV=$(TRITON_VENV) $(VENV)/bin/python -m pytest -m "not slow" $(PYTEST)
 
-test-all: lint  ## the same with the slow tests
-	@$(VENV)/bin/python -m pytest $(PYTEST)
+test-all: lint $(TRITON_READY)  ## the same with the slow tests
+	@TRITON_VENV=$(TRITON_VENV) $(VENV)/bin/python -m pytest $(PYTEST)
 
 lint: $(TEST_READY)  ## format, style, types and layers only
 	@$(VENV)/bin/ruff format --check --quiet .
@@ -75,7 +77,7 @@ lock:  ## resolve every package again and write requirements.lock
 	"$$folder"/bin/python .ci/lock.py $(PIP)
 
 clean:  ## remove the environments and caches that these commands made
-	@rm -rf $(DEMO_VENV) $(VENV) build .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(DEMO_VENV) $(VENV) $(TRITON_VENV) build .mypy_cache .ruff_cache .pytest_cache
 
 # --no-compile: bytecode is written when a module is first used, most are never
 define INSTALL
@@ -93,4 +95,24 @@ $(DEMO_READY):
 # torch is here for the training code's types and tests
 $(TEST_READY):
 	@.ci/packages $(TEST_PACKAGES)
-	$(call INSTALL,$(VENV),cpu$(comma)monai$(comma)postgres$(comma)dev)
+	$(call INSTALL,$(VENV),cpu$(comma)monai$(comma)nnunet$(comma)int8$(comma)triton$(comma)postgres$(comma)dev)
+
+# a real tritonserver; there is none for other systems, and the tests that want it say so
+$(TRITON_READY):
+	@python=$$(.ci/python)
+	if ! "$$python" -c "$$TRITON_RUNS"; then
+	    echo "no tritonserver for this system or Python; its tests will be left out"
+	    exit 0
+	fi
+	[ -x $(TRITON_VENV)/bin/pip ] || "$$python" -m venv $(TRITON_VENV)
+	echo "installing into $(TRITON_VENV) ..."
+	$(TRITON_VENV)/bin/pip install --quiet --no-compile --no-deps --prefer-binary $(PIP) -r .ci/triton.txt
+	rm -f $(TRITON_VENV)/.ready-*
+	touch $@
+
+define TRITON_RUNS
+import platform, sys
+there = sys.platform == "linux" and platform.machine() == "x86_64"
+sys.exit(not (there and sys.version_info < (3, 14)))
+endef
+export TRITON_RUNS

@@ -22,7 +22,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,7 @@ from imaging.series import group_series
 from imaging.volume import Mask, Region, Volume
 from models.loaded import LoadedModel, load_model
 from models.pipeline import Candidate, find_lesions
-from models.spec import CATALOG, ModelSpec, read_spec
+from models.spec import CATALOG, read_spec
 from models.training.lungs_data import Lung, load_lungs
 from models.training.matching import dice, match, wilson
 from models.training.nodules_data import load_nodules
@@ -97,7 +97,7 @@ def real(chest: Path, model: LoadedModel, scratch: Path) -> list[dict[str, objec
     for name in ("LIDC-IDRI-0001", "LIDC-IDRI-0005"):
         volume = _dicom(chest / name, scratch / name)
         began = time.perf_counter()
-        lesions = find_lesions(volume, model.spec, model.networks)
+        lesions = find_lesions([volume], model, model.runners)
         seconds = time.perf_counter() - began
         marked = _marked(chest / name)
         hits, false, _ = _judge(volume, lesions.candidates, marked)
@@ -135,7 +135,7 @@ def held_out(lungs: list[Lung], model: LoadedModel) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for lung in lungs:
         volume = as_volume(lung.hu)
-        lesions = find_lesions(volume, model.spec, model.networks)
+        lesions = find_lesions([volume], model, model.runners)
         marked = [
             Marked(_lps(volume, lesion.centre), lesion.diameter_mm, 0) for lesion in lung.lesions
         ]
@@ -193,7 +193,7 @@ def simulated(
 def _simulated_study(
     study: Study, model: LoadedModel
 ) -> Iterator[tuple[float, float, bool, float]]:
-    candidates = find_lesions(study.volume, _all_of(model), model.networks).candidates
+    candidates = find_lesions([study.volume], _all_of(model), model.runners).candidates
     marked = [Marked(_lps(study.volume, t.centre), t.diameter_mm, 0) for t in study.truths]
     hits, _, _ = _judge(study.volume, candidates, marked)
     for truth, hit in zip(study.truths, hits, strict=True):
@@ -205,10 +205,10 @@ def _simulated_study(
         yield truth.diameter_mm, truth.texture, hit is not None, agreement
 
 
-def _all_of(model: LoadedModel) -> ModelSpec:
-    """The spec without its cap on findings: a simulation holds more nodules than a patient."""
+def _all_of(model: LoadedModel) -> LoadedModel:
+    """The model without its cap on findings: a simulation holds more nodules than a patient."""
     point = model.spec.operating_point.model_copy(update={"most_findings": 100})
-    return model.spec.model_copy(update={"operating_point": point})
+    return replace(model, spec=model.spec.model_copy(update={"operating_point": point}))
 
 
 def _judge(

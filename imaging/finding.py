@@ -1,4 +1,4 @@
-"""A finding: one lesion the model marks, measured, with its place in the source images."""
+"""What a model marks in the images, measured: a lesion (finding) or an organ (structure)."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Finding(BaseModel):
     long_axis_lps_mm: tuple[Point, Point] = Field(description="end points of the long axis")
     short_axis_lps_mm: tuple[Point, Point] = Field(description="end points of the short axis")
     volume_mm3: float
-    mean_hu: float
+    mean_hu: float | None = Field(description="over the whole mask; null where values are no HU")
     slices: tuple[str, ...] = Field(
         description="SOPInstanceUID of every source image the mask touches"
     )
@@ -72,8 +72,34 @@ class Finding(BaseModel):
     key_slice: int = Field(description="its index k in the analysed volume")
     segment_number: int = Field(description="in the SEG of the same report")
     outlines: tuple[Outline, ...] = Field(description="of the mask, on every touched image")
+    model: str = Field(default="", description="name of the model that marked it; empty: the first")
 
     @property
     def key_outlines(self) -> tuple[Outline, ...]:
         """The outlines on the key image."""
         return tuple(o for o in self.outlines if o.image == self.key_image)
+
+
+class Structure(BaseModel):
+    """An organ or another normal structure, segmented as a whole and measured.
+
+    It is no finding: nobody accepts or rejects it, and it has no axes. Field names and units
+    are those of :class:`Finding`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    tracking_uid: str
+    tracking_id: str
+    label: Code = Field(description="which structure (SNOMED CT or RadLex)")
+    site: Code = Field(description="where it lies; its own code for an organ")
+    score: float = Field(ge=0, le=1, description="the model's mean confidence over the mask")
+    centre_lps_mm: Point
+    volume_mm3: float
+    mean_hu: float | None = Field(description="over the whole mask; null where values are no HU")
+    slices: tuple[str, ...]
+    key_image: ImageReference = Field(description="the image on which its area is largest")
+    key_slice: int
+    segment_number: int
+    outlines: tuple[Outline, ...] = Field(description="of the mask, on the key image only")
+    model: str = ""

@@ -65,6 +65,9 @@ class SeriesHeader:
     body_part: str
     kernel: str
     contrast: str
+    protocol: str = ""
+    study_description: str = ""
+    frame_of_reference: str = ""
 
 
 @dataclass(frozen=True)
@@ -265,6 +268,9 @@ def _series_header(header: Dataset) -> SeriesHeader:
         body_part=text("BodyPartExamined"),
         kernel=text("ConvolutionKernel"),
         contrast=text("ContrastBolusAgent"),
+        protocol=text("ProtocolName"),
+        study_description=text("StudyDescription"),
+        frame_of_reference=text("FrameOfReferenceUID"),
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,11 @@ from imaging.series import Series
 from imaging.volume import SourceSlice, Volume
 
 log = logging.getLogger(__name__)
+
+Plane = NDArray[np.float32] | NDArray[np.int16]
+"""Values after rescaling, HU for CT."""
+Pixels = dict[tuple[Path, int | None], Plane]
+"""By file and frame number."""
 
 LOWEST_HU = -1024
 """Scanners write -2000 or -3024 outside the circle of reconstruction; that is air."""
@@ -47,9 +54,11 @@ def load_series(series: Series) -> Loaded:
         SeriesError: the images make no regular volume.
     """
     notices: list[Notice] = []
-    pixels: dict[tuple[object, int | None], NDArray[np.float32]] = {}
-    for path in dict.fromkeys(image.path for image in series.slices):
-        images = [image for image in series.slices if image.path == path]
+    pixels: Pixels = {}
+    files: dict[Path, list[ImageSlice]] = defaultdict(list)
+    for image in series.slices:
+        files[image.path].append(image)
+    for path, images in files.items():
         try:
             pixels |= {(path, n): frame for n, frame in _decode(images).items()}
         except FileError as error:
@@ -81,7 +90,7 @@ def load_series(series: Series) -> Loaded:
     return Loaded(Volume(voxels, stack.grid, sources), tuple(notices))
 
 
-def _decode(images: list[ImageSlice]) -> dict[int | None, NDArray[np.float32]]:
+def _decode(images: list[ImageSlice]) -> dict[int | None, Plane]:
     """The frames of one file, rescaled; keys are frame numbers.
 
     Raises:
@@ -116,10 +125,11 @@ def _syntax_name(path: object) -> str:
         return "unknown transfer syntax"
 
 
-def _rescale(
-    stored: NDArray[np.number[Any]], dataset: Dataset, image: ImageSlice
-) -> NDArray[np.float32]:
-    """Stored values to HU: PS3.3 C.11.1 (Modality LUT), padding (C.7.5.1.1.2) to air."""
+def _rescale(stored: NDArray[np.number[Any]], dataset: Dataset, image: ImageSlice) -> Plane:
+    """Stored values to HU: PS3.3 C.11.1 (Modality LUT), padding (C.7.5.1.1.2) to air.
+
+    int16 where the values are whole and fit, so that a study takes half the memory.
+    """
     place = dataset
     if image.frame_number is not None and "PerFrameFunctionalGroupsSequence" in dataset:
         shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
@@ -140,14 +150,13 @@ def _rescale(
         np.maximum(values, LOWEST_HU, out=values)
     if values.shape != (image.rows, image.columns):
         raise ValueError(f"{values.shape} pixels, header says {image.rows} x {image.columns}")
-    return values
+    whole = values.astype(np.int16)
+    return whole if np.array_equal(whole, values) else values
 
 
-def _without_exact_copies(
-    slices: tuple[ImageSlice, ...], pixels: dict[tuple[object, int | None], NDArray[np.float32]]
-) -> tuple[ImageSlice, ...]:
+def _without_exact_copies(slices: tuple[ImageSlice, ...], pixels: Pixels) -> tuple[ImageSlice, ...]:
     """Leave out images that repeat position and pixels of another under a new UID."""
-    seen: dict[tuple[object, ...], list[NDArray[np.float32]]] = {}
+    seen: dict[tuple[object, ...], list[Plane]] = {}
     kept = []
     for image in slices:
         key = (image.position, image.orientation, image.rows, image.columns)
@@ -159,10 +168,10 @@ def _without_exact_copies(
     return tuple(kept)
 
 
-def _fill(
-    stack: Stack, pixels: dict[tuple[object, int | None], NDArray[np.float32]]
-) -> NDArray[np.float32] | NDArray[np.int16]:
-    voxels = np.empty(stack.grid.shape, dtype=np.float32)
+def _fill(stack: Stack, pixels: Pixels) -> Plane:
+    small = all(plane.dtype == np.int16 for plane in pixels.values())
+    shape = stack.grid.shape
+    voxels: Plane = np.empty(shape, np.int16) if small else np.empty(shape, np.float32)
     present = [k for k, image in enumerate(stack.slices) if image is not None]
     for k in present:
         image = stack.slices[k]
@@ -173,8 +182,7 @@ def _fill(
         above = min(p for p in present if p > k)
         part = (k - below) / (above - below)
         voxels[k] = np.rint((1 - part) * voxels[below] + part * voxels[above])
-    whole = voxels.astype(np.int16)
-    return whole if np.array_equal(whole, voxels) else voxels
+    return voxels
 
 
 def _check(series: Series, stack: Stack, voxels: NDArray[np.generic]) -> list[Notice]:

@@ -1,4 +1,4 @@
-"""A mask on a volume to the numbers of a :class:`~imaging.finding.Finding`."""
+"""A mask on a volume to the numbers of a finding (a lesion) or a structure (an organ)."""
 
 from __future__ import annotations
 
@@ -30,6 +30,19 @@ class Measurement:
     outlines: tuple[Outline, ...]
 
 
+@dataclass(frozen=True)
+class StructureMeasurement:
+    """What was measured of an organ; the meaning is that of ``Structure``'s fields."""
+
+    centre_lps_mm: Point
+    volume_mm3: float
+    mean_hu: float
+    slices: tuple[str, ...]
+    key_image: ImageReference
+    key_slice: int
+    outlines: tuple[Outline, ...]
+
+
 def measure(volume: Volume, region: Region) -> Measurement:
     """Measure one lesion.
 
@@ -53,36 +66,85 @@ def measure(volume: Volume, region: Region) -> Measurement:
         image = _reference(volume, k)
         if image is None:
             continue
-        polygons = [
-            polygon + np.array([region.start[2], region.start[1]], dtype=np.float64)
-            for polygon in outlines(region.voxels[offset])
-        ]
-        contours += [
-            Outline(image=image, points=tuple((float(c), float(r)) for c, r in polygon))
-            for polygon in polygons
-        ]
+        polygons = _polygons(region, int(offset))
+        contours += _outlines(image, polygons)
         found.append((_axes_mm(volume, polygons[0]), k))
     if not found:
         raise NothingToEncode("the lesion lies on interpolated slices only")
     best, key = max(found, key=lambda entry: entry[0].long_length)
     key_image = _reference(volume, key)
     assert key_image is not None
-    inside = volume.voxels[region.box][region.voxels]
-    mask = region.mask
-    centre = np.argwhere(region.voxels).mean(axis=0)
     return Measurement(
-        centre_lps_mm=_point(mask.grid.to_lps(centre)),
+        centre_lps_mm=_centre(region),
         long_axis_mm=best.long_length,
         short_axis_mm=best.short_length,
         long_axis_lps_mm=_ends(volume, key, best.long),
         short_axis_lps_mm=_ends(volume, key, best.short),
-        volume_mm3=mask.volume_mm3,
-        mean_hu=float(inside.astype(np.float64).mean()),
+        volume_mm3=region.mask.volume_mm3,
+        mean_hu=_mean(volume, region),
         slices=tuple(dict.fromkeys(o.image.sop_instance_uid for o in contours)),
         key_image=key_image,
         key_slice=key,
         outlines=tuple(contours),
     )
+
+
+def measure_structure(volume: Volume, region: Region) -> StructureMeasurement:
+    """Measure an organ: no axes, and one outline, on the slice where its area is largest.
+
+    Args:
+        volume: HU or signal, with sources.
+        region: the organ, on the volume's grid.
+
+    Raises:
+        NothingToEncode: the region is empty, or lies on interpolated slices only.
+    """
+    areas = np.count_nonzero(region.voxels, axis=(1, 2))
+    images = {
+        int(offset): image
+        for offset in np.flatnonzero(areas)
+        if (image := _reference(volume, region.start[0] + int(offset))) is not None
+    }
+    if not images:
+        raise NothingToEncode("the structure is empty or lies on interpolated slices only")
+    key = max(images, key=lambda offset: (areas[offset], -offset))
+    return StructureMeasurement(
+        centre_lps_mm=_centre(region),
+        volume_mm3=region.mask.volume_mm3,
+        mean_hu=_mean(volume, region),
+        slices=tuple(dict.fromkeys(image.sop_instance_uid for image in images.values())),
+        key_image=images[key],
+        key_slice=region.start[0] + key,
+        outlines=tuple(_outlines(images[key], _polygons(region, key))),
+    )
+
+
+def _polygons(region: Region, offset: int) -> list[np.ndarray]:
+    """Outlines of one slice of the box, (column, row) of the whole image."""
+    shift = np.array([region.start[2], region.start[1]], dtype=np.float64)
+    return [polygon + shift for polygon in outlines(region.voxels[offset])]
+
+
+def _outlines(image: ImageReference, polygons: list[np.ndarray]) -> list[Outline]:
+    return [
+        Outline(image=image, points=tuple((float(c), float(r)) for c, r in polygon))
+        for polygon in polygons
+    ]
+
+
+def _centre(region: Region) -> Point:
+    # Axis by axis: argwhere of a liver would list twenty million numbers.
+    total = float(np.count_nonzero(region.voxels))
+    centre = []
+    for axis, length in enumerate(region.voxels.shape):
+        others = tuple(n for n in range(3) if n != axis)
+        counts = np.count_nonzero(region.voxels, axis=others)
+        centre.append(float(counts @ np.arange(length)) / total)
+    return _point(region.mask.grid.to_lps(centre))
+
+
+def _mean(volume: Volume, region: Region) -> float:
+    return float(volume.voxels[region.box][region.voxels].mean(dtype=np.float64))
 
 
 def _reference(volume: Volume, k: int) -> ImageReference | None:

@@ -88,6 +88,66 @@ WORDING: dict[str, tuple[Severity, str, str]] = {
         "slices are {found:.0f} degrees from axial, at most {wanted:.0f} can be analysed",
         "与轴位夹角 {found:.0f} 度，最大允许 {wanted:.0f} 度",
     ),
+    "not-coronal": (
+        Severity.REFUSAL,
+        "slices are {found:.0f} degrees from coronal, at most {wanted:.0f} can be analysed",
+        "与冠状位夹角 {found:.0f} 度，最大允许 {wanted:.0f} 度",
+    ),
+    "not-sagittal": (
+        Severity.REFUSAL,
+        "slices are {found:.0f} degrees from sagittal, at most {wanted:.0f} can be analysed",
+        "与矢状位夹角 {found:.0f} 度，最大允许 {wanted:.0f} 度",
+    ),
+    "too-thin": (
+        Severity.REFUSAL,
+        "slices are {found:g} mm apart or thick, the model takes {wanted:g} mm and more",
+        "层厚或层距 {found:g} mm，模型要求至少 {wanted:g} mm",
+    ),
+    "wrong-body-part": (
+        Severity.REFUSAL,
+        "body part and descriptions say {found}, the model takes {wanted}",
+        "部位及描述为 {found}，模型要求 {wanted}",
+    ),
+    "description-not-wanted": (
+        Severity.REFUSAL,
+        "SeriesDescription is {found}, the model takes {wanted}",
+        "SeriesDescription 为 {found}，模型要求 {wanted}",
+    ),
+    "description-excluded": (
+        Severity.REFUSAL,
+        "SeriesDescription is {found}, the model leaves out {unwanted}",
+        "SeriesDescription 为 {found}，模型排除 {unwanted}",
+    ),
+    "contrast-wanted": (
+        Severity.REFUSAL,
+        "without contrast agent by its header ({found}), the model takes enhanced series only",
+        "据头信息为平扫（{found}），模型仅接受增强序列",
+    ),
+    "contrast-unwanted": (
+        Severity.REFUSAL,
+        "with contrast agent by its header ({found}), the model takes unenhanced series only",
+        "据头信息为增强（{found}），模型仅接受平扫序列",
+    ),
+    "kernel-too-sharp": (
+        Severity.REFUSAL,
+        "kernel {found} is sharp, the model takes soft kernels only",
+        "重建核 {found} 为锐利核，模型仅接受软组织核",
+    ),
+    "kernel-too-soft": (
+        Severity.REFUSAL,
+        "kernel {found} is not known as a sharp one, the model takes sharp kernels only",
+        "重建核 {found} 并非已知锐利核，模型仅接受锐利核",
+    ),
+    "missing-series-role": (
+        Severity.REFUSAL,
+        "no series serves as {role}, which model {model} needs",
+        "没有序列可作为 {role}，而模型 {model} 需要该序列",
+    ),
+    "other-frame-of-reference": (
+        Severity.REFUSAL,
+        "its positions belong to another frame of reference than those of {chosen}",
+        "其坐标系（Frame of Reference）与 {chosen} 不同",
+    ),
     "no-geometry": (
         Severity.REFUSAL,
         "{tag} is missing or unusable in {file}",
@@ -138,8 +198,8 @@ WORDING: dict[str, tuple[Severity, str, str]] = {
     ),
     "thick-slices": (
         Severity.WARNING,
-        "slices are {found:g} mm; nodules under {limit:g} mm can be missed",
-        "层厚 {found:g} mm；小于 {limit:g} mm 的结节可能漏检",
+        "slices are {found:g} mm; lesions under {limit:g} mm can be missed",
+        "层厚 {found:g} mm；小于 {limit:g} mm 的病灶可能漏检",
     ),
     "thickness-differs": (
         Severity.WARNING,
@@ -150,6 +210,11 @@ WORDING: dict[str, tuple[Severity, str, str]] = {
         Severity.WARNING,
         "the study has {count} series; one was analysed: {chosen}",
         "检查含 {count} 个序列；仅分析其中一个：{chosen}",
+    ),
+    "series-left": (
+        Severity.WARNING,
+        "the study has {count} series; {read} were analysed: {chosen}",
+        "检查含 {count} 个序列；分析了其中 {read} 个：{chosen}",
     ),
     "partial-lung": (
         Severity.WARNING,
@@ -173,10 +238,65 @@ WORDING: dict[str, tuple[Severity, str, str]] = {
         "reference weights for research; not a medical device, not validated for diagnosis",
         "参考权重，仅供研究；非医疗器械，未经诊断验证",
     ),
+    "boxes-only": (
+        Severity.WARNING,
+        "the model gives boxes, not outlines; outline, size and density of its findings are those "
+        "of the ellipsoid that fills each box",
+        "模型仅给出定位框，不给出轮廓；其病灶的轮廓、大小和密度取自框内接椭球",
+    ),
     "fake-model": (
         Severity.WARNING,
         "NOT FOR CLINICAL USE: made by a stand-in model",
         "禁止临床使用：由替身模型生成",
+    ),
+    "device-memory-batch": (
+        Severity.WARNING,
+        "the device was short of memory; the network ran in smaller batches, which is slower and "
+        "changes nothing else",
+        "设备内存不足，网络以较小批量运行；速度变慢，结果不受影响",
+    ),
+    "device-memory-patch": (
+        Severity.WARNING,
+        "the device was short of memory; the network ran on halved patches, and values close to a "
+        "cut can differ slightly",
+        "设备内存不足，网络在减半的图像块上运行；切分处附近的数值可能略有差异",
+    ),
+    "device-memory-cpu": (
+        Severity.WARNING,
+        "the device was short of memory; the network ran on the CPU, which is slower",
+        "设备内存不足，网络改在 CPU 上运行；速度变慢",
+    ),
+    "study-too-large": (
+        Severity.REFUSAL,
+        "the study needs about {needed:.1f} GB of memory, this machine has {held:.1f} GB",
+        "该检查约需 {needed:.1f} GB 内存，本机仅有 {held:.1f} GB",
+    ),
+    "not-run": (
+        Severity.WARNING,
+        "model {model} did not read this study: it takes series {own}, and this report stands on "
+        "series {series}, which model {first} takes",
+        "模型 {model} 未分析该检查：其适用序列为 {own}，"
+        "而本报告基于模型 {first} 选用的序列 {series}",
+    ),
+    "read-on-shared-series": (
+        Severity.WARNING,
+        "model {model} read the series that model {first} takes; series {own} would suit it better",
+        "模型 {model} 使用了模型 {first} 选用的序列；序列 {own} 更适合该模型",
+    ),
+    "shared-series": (
+        Severity.REFUSAL,
+        "suitable, but the report stands on series {series}, which model {first} takes",
+        "可用，但本报告基于模型 {first} 选用的序列 {series}",
+    ),
+    "model-refused": (
+        Severity.WARNING,
+        "model {model} did not read this study: {problem}",
+        "模型 {model} 未分析该检查：{problem}",
+    ),
+    "model-failed": (
+        Severity.WARNING,
+        "model {model} failed on this study and its findings are missing: {problem}",
+        "模型 {model} 分析失败，缺少其结果：{problem}",
     ),
     "nothing-suits": (
         Severity.REFUSAL,

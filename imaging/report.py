@@ -12,12 +12,12 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from imaging.finding import Finding
+from imaging.finding import Finding, Structure
 from imaging.identity import derive_uid
 from imaging.language import Text
 from imaging.notices import Notice
 
-SCHEMA_VERSION: Final = "1.0"
+SCHEMA_VERSION: Final = "1.1"
 
 
 class _Value(BaseModel):
@@ -76,9 +76,12 @@ class Signature(_Value):
 
 
 class Report(_Value):
-    """One model's reading of one series of one study."""
+    """What the models that took a series of a study made of it.
 
-    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    1.1 added ``models``, ``structures``, ``window`` and ``model`` of a finding.
+    """
+
+    schema_version: Literal["1.0", "1.1"] = SCHEMA_VERSION
     stage: Stage = Stage.PRELIMINARY
     revision: int = Field(default=1, description="grows when late images change the study")
     created_at: datetime
@@ -92,9 +95,18 @@ class Report(_Value):
     modality: str
     slice_count: int
     spacing_mm: tuple[float, float, float] = Field(description="along (k, j, i) of the source")
-    model: Model
+    window: tuple[float, float] | None = Field(
+        default=None, description="centre and width for display, in the volume's unit"
+    )
+    model: Model = Field(description="the first of the models that read")
+    models: tuple[Model, ...] = Field(
+        default=(), description="all of them where there are several, the first included"
+    )
     warnings: tuple[Notice, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Finding, ...] = Field(default=(), description="lesions, of all models")
+    structures: tuple[Structure, ...] = Field(
+        default=(), description="organs that were segmented and measured; no findings"
+    )
     reviews: tuple[FindingReview, ...] = ()
     impression: str = ""
     signature: Signature | None = None
@@ -103,12 +115,10 @@ class Report(_Value):
     def uid_of(self, what: str) -> str:
         """UID of one of this report's objects (``"sr"``, ``"seg"``, ``"sr-series"`` ...).
 
-        Derived from study, series, model, revision and stage, so a retry makes the same.
+        Derived from study, series, models, revision and stage, so a retry makes the same.
         """
-        return derive_uid(
-            self.study_uid, self.series_uid, self.model.name, self.model.version,
-            self.revision, self.stage, what,
-        )  # fmt: skip
+        models = [part for model in self.all_models for part in (model.name, model.version)]
+        return derive_uid(self.study_uid, self.series_uid, *models, self.revision, self.stage, what)
 
     def preliminary_uid_of(self, what: str) -> str:
         """UID of the same object of the preliminary report, the final one's predecessor."""
@@ -120,6 +130,31 @@ class Report(_Value):
             if review.tracking_uid == finding.tracking_uid:
                 return review
         return FindingReview(tracking_uid=finding.tracking_uid)
+
+    @property
+    def all_models(self) -> tuple[Model, ...]:
+        """Every model that read, the first first."""
+        return self.models or (self.model,)
+
+    @property
+    def model_names(self) -> str:
+        """Name and version of every model, for people."""
+        return ", ".join(f"{model.name} {model.version}" for model in self.all_models)
+
+    @property
+    def title(self) -> Text:
+        """What people call the models."""
+        titles = [model.title for model in self.all_models]
+        return Text(en=", ".join(t.en for t in titles), zh="、".join(t.zh for t in titles))
+
+    def model_of(self, marked: Finding | Structure) -> Model:
+        """The model that marked a finding or a structure."""
+        return next((m for m in self.all_models if m.name == marked.model), self.model)
+
+    @property
+    def segmented(self) -> tuple[Finding | Structure, ...]:
+        """What has a segment: the standing findings, then the structures."""
+        return (*self.standing_findings, *self.structures)
 
     @property
     def standing_findings(self) -> tuple[Finding, ...]:

@@ -24,6 +24,27 @@ def to_sitk(voxels: np.ndarray, grid: Grid) -> sitk.Image:
     return image
 
 
+def from_sitk(image: sitk.Image) -> tuple[np.ndarray, Grid]:
+    """A SimpleITK image to its array and grid.
+
+    Returns:
+        (k, j, i), or (c, k, j, i) of an image with a fourth axis; and the grid in LPS mm.
+
+    Raises:
+        ValueError: it has neither three nor four axes.
+    """
+    axes = image.GetDimension()
+    if axes not in (3, 4):
+        raise ValueError(f"{axes} axes; a volume has three, a stack of volumes four")
+    voxels: np.ndarray = sitk.GetArrayFromImage(image)
+    cosines = np.array(image.GetDirection()).reshape(axes, axes)[:3, :3]
+    affine = np.eye(4)
+    affine[:3, :3] = (cosines * np.array(image.GetSpacing()[:3]))[:, ::-1]
+    affine[:3, 3] = image.GetOrigin()[:3]
+    k, j, i = voxels.shape[-3:]
+    return voxels, Grid((k, j, i), affine)
+
+
 def resample(volume: Volume, target: Grid, *, fill: float = AIR_HU, order: int = 1) -> Volume:
     """Interpolate a volume onto another grid.
 

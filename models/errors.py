@@ -6,10 +6,12 @@
     ├── SpecError            a model's folder or its preread.toml can't be used (names the key)
     │   └── CodeRefused      a bundle wants Python of its own run; --trust-code allows it
     ├── RuntimeMissing       the library or device that a model needs is not here
+    ├── DatasetError         labelled images for an evaluation can't be used (names the file)
     ├── PrecisionRefused     a reduced precision that no evaluation has let through
     ├── InferenceFailed      retryable: the network could not be run this time
     │   ├── OutOfMemory      the device had no room for this batch
-    │   └── EndpointFailed   a Triton server answered late, wrongly or not at all
+    │   ├── EndpointFailed   a Triton server answered late, wrongly or not at all
+    │   └── SessionClosed    the study or the engine was stopped while the patch waited
     ├── PatchRefused         one study's patch is poisoned (NaN, wrong shape); no other suffers
     └── InputRefused         this volume is not what the model is for; carries the notice
 
@@ -41,6 +43,10 @@ class RuntimeMissing(ModelError):
     """The library or device that a model needs is not here; the message says how to mend it."""
 
 
+class DatasetError(ModelError):
+    """Labelled images can't be used; the message names the file and what is wrong with it."""
+
+
 class PrecisionRefused(ModelError):
     """A reduced precision has not passed ``preread models evaluate``; the message says how."""
 
@@ -57,6 +63,10 @@ class OutOfMemory(InferenceFailed):
 
 class EndpointFailed(InferenceFailed):
     """A Triton server answered late, wrongly or not at all; the message names it."""
+
+
+class SessionClosed(InferenceFailed):
+    """The study was given up or the engine stopped while the patch (or the study) waited."""
 
 
 class PatchRefused(ModelError):

@@ -20,8 +20,8 @@ class LabelMap:
     Args:
         labels: (k, j, i), uint8 or uint16, 0 background.
         grid: the source volume's, LPS mm.
-        confidence: (k, j, i) uint8, probability of the label that was chosen, x 255; None
-            where the network gives no probability.
+        confidence: (k, j, i) uint8, probability of the label that was chosen, x 255, and 0 on
+            the background; None where the network gives no probability.
 
     Raises:
         ValueError: shapes disagree.

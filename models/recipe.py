@@ -7,9 +7,9 @@ affine from (x, y, z, 1) to **RAS mm**. Each step names the MONAI transform it e
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Spacing = tuple[float, float, float]
 Patch = tuple[int, int, int]
@@ -94,15 +94,28 @@ class Finish(_Step):
 
     ``activation``, then ``select`` before or after the way back to the source grid. Channels
     are independent where ``select`` is ``threshold``: ``merge`` lists (channel, label) in
-    order of precedence. ``argmax`` gives the channel's number as the label.
+    order of precedence. ``argmax`` gives the channel's number as the label. ``prompts`` gives
+    the label that the greatest channel stands for, where that channel's logit is above 0
+    (``VistaPostTransform``).
     """
 
     activation: Literal["none", "softmax", "sigmoid"] = "softmax"
-    select: Literal["argmax", "threshold"] = "argmax"
+    select: Literal["argmax", "threshold", "prompts"] = "argmax"
+    prompts: tuple[int, ...] = Field(default=(), description="each channel's label")
     threshold: float = Field(default=0.5, ge=0, le=1)
     merge: tuple[tuple[int, int], ...] = ()
     invert: Literal["before-select", "after-select"] = "before-select"
     interpolation: Literal["linear", "nearest"] = "linear"
+
+    @model_validator(mode="after")
+    def _prompts_fit(self) -> Self:
+        if (self.select == "prompts") != bool(self.prompts):
+            raise ValueError('prompts name the channels\' labels where select is "prompts"')
+        if self.prompts and (self.activation, self.invert) != ("none", "after-select"):
+            raise ValueError('select = "prompts" needs activation "none", invert "after-select"')
+        if any(label < 1 for label in self.prompts):
+            raise ValueError("prompts are labels from 1 on; 0 is the background")
+        return self
 
 
 class Recipe(_Step):

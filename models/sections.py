@@ -62,7 +62,9 @@ class NetworkSection(Section):
         default="configs/inference.json", description="the bundle's inference config"
     )
     overrides: dict[str, Any] = Field(
-        default_factory=dict, description="keys of the config to set, ids such as inferer#overlap"
+        default_factory=dict,
+        description="keys of a bundle's config to set, ids such as inferer#overlap; of an nnU-Net "
+        "export: folds, checkpoint, tile_step_size, mirroring, trainer, orientation",
     )
     prompts: tuple[int, ...] = Field(
         default=(), description="class prompts (VISTA3D): label indices asked for"
@@ -86,12 +88,17 @@ class RuntimeSection(Section):
     dice_loss: float = Field(
         default=0.005, ge=0, le=1, description="gate of reduced precision: mean Dice lost, at most"
     )
+    false_findings_gain: float = Field(
+        default=0.25,
+        ge=0,
+        description="gate of reduced precision: false findings a scan more, at most",
+    )
 
 
 class Origin(Section):
     """Where the weights come from, for `preread models pull`."""
 
-    url: str = Field(description="the bundle as a zip")
+    url: str = Field(default="", description="the bundle as a zip; empty: it came from a file")
     version: str
     sha1: str = Field(default="", description="of the zip, as the publisher's list gives it")
     licence: str = Field(description="SPDX name, or the publisher's")

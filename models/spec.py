@@ -1,18 +1,23 @@
-"""What a model is: one folder with its weights and ``preread.toml``, the clinical side."""
+"""What a model is: one folder with its weights and ``preread.toml``, the clinical side.
+
+:func:`look_up` and :func:`read_spec` take a description as it stands, unfinished or without
+weights; :func:`find_spec` gives only what may run.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from imaging.language import Text
 from imaging.series import InputRule
 from models.errors import SpecError
+from models.mistakes import describe_mistakes
 from models.recipe import Recipe
 from models.sections import (
     Label,
@@ -27,6 +32,27 @@ from models.sections import (
 CATALOG = Path(__file__).parent / "catalog"
 """The models that ship."""
 SPEC_NAME = "preread.toml"
+CARD_NAME = "MODEL_CARD.md"
+"""The model card, beside ``preread.toml``."""
+MOST_KEYS = 12
+"""So many keys are named in one message."""
+
+
+def inner_path(file: str) -> str:
+    """The path, if it stays inside the folder that it is relative to.
+
+    Raises:
+        ValueError: it does not.
+    """
+    windows, posix = PureWindowsPath(file), PurePosixPath(file)
+    away = posix.is_absolute() or windows.is_absolute() or windows.drive
+    if not file or away or ".." in (*posix.parts, *windows.parts):
+        raise ValueError("name a file inside the model's folder, e.g. models/model.pt")
+    return file
+
+
+InnerPath = Annotated[str, AfterValidator(inner_path)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class ModelSpec(Section):
@@ -56,14 +82,60 @@ class ModelSpec(Section):
     runtime: RuntimeSection = Field(default_factory=RuntimeSection)
     operating_point: OperatingPoint = Field(default_factory=OperatingPoint)
     origin: Origin | None = Field(default=None, description="where `models pull` finds it")
-    files: dict[str, str] = Field(default_factory=dict, description="role -> file in the folder")
-    sha256: dict[str, str] = Field(default_factory=dict, description="role -> SHA-256 of that file")
+    files: dict[str, InnerPath] = Field(
+        default_factory=dict, description="role -> file in the folder"
+    )
+    sha256: dict[str, Sha256] = Field(
+        default_factory=dict, description="role -> SHA-256 of that file, lower case"
+    )
+    to_check: tuple[str, ...] = Field(
+        default=(),
+        description="keys that were guessed; take out each that a person has checked",
+    )
     folder: Path = Field(default=Path(), exclude=True, description="set when read, not a key")
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if set(self.files) != set(self.sha256):
+            odd = ", ".join(sorted(set(self.files) ^ set(self.sha256)))
+            raise ValueError(f"files and sha256 must name the same roles; only one has {odd}")
+        indices = [label.index for label in self.labels]
+        twice = sorted({index for index in indices if indices.count(index) > 1})
+        if twice:
+            raise ValueError(f"labels: index {twice[0]} is described twice; describe each once")
+        unknown = sorted(set(self.network.prompts) - set(indices))
+        if unknown:
+            raise ValueError(
+                f"network.prompts: no label has index {unknown[0]}; describe it in [[labels]]"
+            )
+        roles = [series.role for series in self.series]
+        if len(set(roles)) < len(roles):
+            raise ValueError(f"series: roles {', '.join(roles)}: each must have a name of its own")
+        if self.network.kind == "triton" and not (self.network.url and self.network.model):
+            raise ValueError('network.url and network.model are needed where kind is "triton"')
+        return self
 
     @property
     def installed(self) -> bool:
         """Whether its weights are here; the catalogue also describes models to be pulled."""
         return bool(self.files) or self.network.kind == "triton"
+
+    @property
+    def unfilled(self) -> tuple[str, ...]:
+        """Keys that a person must fill in or check before the model may run."""
+        texts = {
+            "version": self.version,
+            "title": self.title,
+            "intended_use": self.intended_use,
+            "limits": self.limits,
+        }
+        empty = [key for name, value in texts.items() for key in _empty(name, value)]
+        for place, label in enumerate(self.labels):
+            if label.kind == "ignored":
+                continue
+            for name in ("name", "code", "site"):
+                empty += _empty(f"labels.{place}.{name}", getattr(label, name))
+        return (*empty, *self.to_check)
 
     def label_of(self, index: int) -> Label | None:
         """The label that an output value stands for; None: not described."""
@@ -86,8 +158,12 @@ class ModelSpec(Section):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read_spec(folder: Path) -> ModelSpec:
+def read_spec(folder: Path, *, named: bool = True) -> ModelSpec:
     """Read and check a model's ``preread.toml``.
+
+    Args:
+        folder: the model's.
+        named: the folder must go by the model's name, as it does in a folder of models.
 
     Raises:
         SpecError: it is missing or wrong; the message names file, key and remedy.
@@ -100,20 +176,27 @@ def read_spec(folder: Path) -> ModelSpec:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SpecError(f"{path}: cannot be read as TOML: {error}") from error
     if "folder" in values:
-        raise SpecError(f"{path}: folder is no key of {SPEC_NAME}")
+        raise SpecError(f"{path}: folder is no key of {SPEC_NAME}; take it out")
     try:
         spec = ModelSpec.model_validate(values | {"folder": folder})
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-            for problem in error.errors()
-        ]
-        raise SpecError(f"{path}: " + "; ".join(lines)) from error
-    if spec.name != folder.name:
-        raise SpecError(f"{path}: name = {spec.name!r}, but the folder is called {folder.name!r}")
-    if set(spec.files) != set(spec.sha256):
-        raise SpecError(f"{path}: files and sha256 must name the same roles")
+        raise SpecError(f"{path}: {describe_mistakes(error, ModelSpec)}") from error
+    if named and spec.name != folder.name:
+        raise SpecError(
+            f"{path}: name = {spec.name!r}, but the folder is called {folder.name!r}; "
+            "make the two the same"
+        )
     return spec
+
+
+def _empty(key: str, value: Any) -> Iterator[str]:
+    """The keys below ``key`` whose text is empty."""
+    if isinstance(value, str):
+        if not value.strip():
+            yield key
+        return
+    for name in type(value).model_fields:
+        yield from _empty(f"{key}.{name}", getattr(value, name))
 
 
 def verify_files(spec: ModelSpec) -> None:
@@ -125,7 +208,8 @@ def verify_files(spec: ModelSpec) -> None:
     for role in spec.files:
         path = spec.path_of(role)
         try:
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise SpecError(f"{path}: cannot be read ({error}); install the model again") from error
         if found != spec.sha256[role]:
@@ -135,17 +219,70 @@ def verify_files(spec: ModelSpec) -> None:
             )
 
 
-def find_spec(name: str, folders: Sequence[Path] = ()) -> ModelSpec:
-    """The model of that name, from ``folders`` first, then from the shipped catalogue.
+def check_installed(spec: ModelSpec) -> None:
+    """Check that a model's weights are here.
 
     Raises:
-        SpecError: there is none; the message lists those there are.
+        SpecError: they are not; the message names the command that brings them.
     """
+    if not spec.installed:
+        what = f"{spec.name}: described in the catalogue, but its weights are not here"
+        if spec.origin is not None and spec.origin.url:
+            raise SpecError(f"{what}; `preread models pull {spec.name}` fetches them")
+        raise SpecError(f"{what}; bring them: `preread models add EXPORT --name {spec.name}`")
+
+
+def check_usable(spec: ModelSpec) -> None:
+    """Check that a model may read studies: its weights are here and nothing is to be filled in.
+
+    Raises:
+        SpecError: the message names the command, or the keys.
+    """
+    check_installed(spec)
+    if spec.unfilled:
+        keys = ", ".join(spec.unfilled[:MOST_KEYS])
+        if (more := len(spec.unfilled) - MOST_KEYS) > 0:
+            keys += f" and {more} more"
+        raise SpecError(
+            f"{spec.folder / SPEC_NAME}: it can't be enabled yet: a person must fill in or check "
+            f"{keys}; keys named in to_check are taken out of that list once they are right. "
+            f"`preread models show {spec.name}` shows what stands there"
+        )
+
+
+def model_folders(folders: Sequence[Path] = ()) -> dict[str, Path]:
+    """Every model's folder by name: ``folders`` first, in their order, then the catalogue."""
+    found: dict[str, Path] = {}
     for folder in (*folders, CATALOG):
-        if (folder / name / SPEC_NAME).is_file():
-            return read_spec(folder / name)
-    known = ", ".join(sorted(spec.name for spec in list_specs(folders))) or "none"
-    raise SpecError(f"no model is called {name!r}; there are: {known}")
+        for path in sorted(folder.glob(f"*/{SPEC_NAME}")):
+            if not path.parent.name.startswith("."):
+                found.setdefault(path.parent.name, path.parent)
+    return found
+
+
+def look_up(name: str, folders: Sequence[Path] = ()) -> ModelSpec:
+    """The model of that name as it is described, finished or not, with or without weights.
+
+    Raises:
+        SpecError: there is none, and the message lists those there are; or it is wrong.
+    """
+    known = model_folders(folders)
+    if name not in known:
+        there = ", ".join(sorted(known)) or "none"
+        raise SpecError(f"no model is called {name!r}; there are: {there}")
+    return read_spec(known[name])
+
+
+def find_spec(name: str, folders: Sequence[Path] = ()) -> ModelSpec:
+    """The model of that name, ready to run.
+
+    Raises:
+        SpecError: there is none; or its weights are not here; or a person must still fill in
+            something. The message says what to do.
+    """
+    spec = look_up(name, folders)
+    check_usable(spec)
+    return spec
 
 
 def list_specs(folders: Sequence[Path] = ()) -> list[ModelSpec]:
@@ -154,8 +291,4 @@ def list_specs(folders: Sequence[Path] = ()) -> list[ModelSpec]:
     Raises:
         SpecError: one of them is wrong.
     """
-    found: dict[str, ModelSpec] = {}
-    for folder in (*folders, CATALOG):
-        for path in sorted(folder.glob(f"*/{SPEC_NAME}")):
-            found.setdefault(path.parent.name, read_spec(path.parent))
-    return list(found.values())
+    return [read_spec(folder) for folder in model_folders(folders).values()]

@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from imaging.errors import NothingToEncode
-from imaging.finding import Finding
+from imaging.errors import SeriesError
 from imaging.headers import Scan, read_header, scan_files
-from imaging.identity import derive_uid
-from imaging.load import load_series
-from imaging.measure import measure
+from imaging.load import Loaded, load_series
 from imaging.notices import Notice, notice
 from imaging.report import Model, Patient, Report
-from imaging.series import SeriesPlan, choose_series, group_series
+from imaging.series import Series, SeriesPlan, group_series
 from imaging.volume import Region, Volume
+from models.clock import Clock
+from models.describe import Description, describe, display_window
+from models.errors import InputRefused, ModelError
 from models.loaded import LoadedModel
-from models.pipeline import Candidate, find_lesions
+from models.pipeline import Lesions, find_lesions
+from models.plan import StudyPlan, plan_one
 from models.spec import ModelSpec
+from models.warm import InUse
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[str], None]
 """Called with the name of each step as it begins."""
+Open = Callable[[str], AbstractContextManager[InUse]]
+"""Gives a model by name for as long as a block runs; raises a ``ModelError``."""
 
 
 @dataclass(frozen=True, eq=False)
 class StudyReading:
-    """What one model made of one study.
+    """What the models made of one study.
 
     Attributes:
         report: the preliminary report.
-        regions: the mask of each finding by tracking UID, on ``volume``'s grid.
+        regions: the mask of each finding and structure by tracking UID, on ``volume``'s grid.
         volume: the series that was read.
         seconds: how long each step took.
     """
@@ -46,12 +53,12 @@ class StudyReading:
 
 
 def plan_study(paths: Iterable[Path], spec: ModelSpec) -> tuple[Scan, SeriesPlan]:
-    """Read the headers and choose the series the model will read.
+    """Read the headers and choose the series (of each role, one) that one model will read.
 
     Files that can't be used and series that don't suit become notices of the plan.
     """
     scan = scan_files(paths)
-    return scan, choose_series(scan, spec.input, spec.name)
+    return scan, plan_one(scan, spec)
 
 
 def read_study(
@@ -62,52 +69,160 @@ def read_study(
     revision: int = 1,
     progress: Progress = lambda step: None,
 ) -> StudyReading:
-    """Load the chosen series, find and measure lesions, and put them into a report.
+    """Read a study with one model, alone. Raises as :func:`read_together`."""
+
+    @contextmanager
+    def opened(_name: str) -> Iterator[InUse]:
+        with model.lock:
+            yield InUse(model, model.runners, ())
+
+    together = StudyPlan(plans=(plan,))
+    return read_together(scan, together, opened, revision=revision, progress=progress)
+
+
+def read_together(
+    scan: Scan,
+    plan: StudyPlan,
+    opened: Open,
+    *,
+    revision: int = 1,
+    progress: Progress = lambda step: None,
+    give_up: bool = False,
+) -> StudyReading:
+    """Load the chosen series, find and measure with each model, and put all into one report.
+
+    A model that refuses the volume, or fails for good, is named in the report's warnings as
+    long as another one read the study.
+
+    Args:
+        scan: the study's headers.
+        plan: from :func:`models.plan.plan_together`.
+        opened: where the models come from.
+        revision: of the reading.
+        progress: called with the name of each step as it begins.
+        give_up: this is the last try: a model that fails as it might not fail next time is
+            left out too, as long as another one read the study.
 
     Raises:
-        SeriesError: the chosen series makes no volume.
-        InputRefused: the volume is not what the model is for.
+        SeriesError: a chosen series makes no volume.
+        InputRefused: the volume is not what any of the models is for.
         InferenceFailed: a network could not be run.
+        ModelError: the only model can't be used.
         ValueError: the plan chose no series.
     """
-    chosen = next((s for s in group_series(scan) if s.uid == plan.chosen), None)
-    if chosen is None:
+    if plan.chosen is None:
         raise ValueError("the plan has no series to read")
-    spec = model.spec
-    seconds: dict[str, float] = {}
-    clock = time.perf_counter()
-
-    def lap(step: str) -> None:
-        nonlocal clock
-        now = time.perf_counter()
-        seconds[step] = round(now - clock, 3)
-        clock = now
-
-    progress("load")
-    loaded = load_series(chosen)
-    lap("load")
-    volume = loaded.volume
-    with model.lock:
-        lesions = find_lesions(volume, spec, model.networks, progress)
-    seconds |= lesions.seconds
-    clock = time.perf_counter()
+    work = _Work({s.uid: s for s in group_series(scan)}, progress)
+    parts: list[tuple[ModelSpec, Lesions]] = []
+    warnings: list[Notice] = []
+    failures: list[Exception] = []
+    for one in plan.reading:
+        try:
+            parts.append(_read(one, work, opened, several=len(plan.reading) > 1))
+        except (ModelError, SeriesError) as error:
+            first_series = isinstance(error, SeriesError) and plan.chosen not in work.loaded
+            if first_series or (error.retryable and not give_up):
+                raise
+            log.warning("model %s: %s", one.model, error)
+            failures.append(error)
+            warnings.append(_left_out(one.model, error))
+    if not parts:
+        raise failures[0]
+    volume = work.loaded[plan.chosen].volume
+    clock = Clock(work.seconds)
     progress("measure")
     header = read_header(next(s.path for s in volume.sources if s is not None))
-    findings, regions, unplaced = _findings(volume, lesions.candidates, spec, header, revision)
-    lap("measure")
-    warnings: list[Notice] = [*plan.notices, *_verdict_notices(plan), *loaded.notices]
-    warnings += [*lesions.notices, *unplaced]
-    if len(plan.verdicts) > 1:
-        warnings.append(notice("several-series", count=len(plan.verdicts), chosen=chosen.name))
-    if spec.reference_weights:
-        warnings.append(notice("reference-weights"))
-    if spec.fake:
-        warnings.append(notice("fake-model"))
+    description = describe(volume, parts, header, revision)
+    clock.lap("measure")
+    told = [*_told(plan), *work.notices, *description.notices, *warnings, *plan.not_run]
+    told += _series_count(plan, work.series)
+    if any(spec.reference_weights for spec, _ in parts):
+        told.append(notice("reference-weights"))
+    if any(spec.fake for spec, _ in parts):
+        told.append(notice("fake-model"))
+    report = _report(work.series[plan.chosen], volume, header, parts, description, told, revision)
+    return StudyReading(report, description.regions, volume, work.seconds)
 
+
+@dataclass
+class _Work:
+    """What several models share while they read one study."""
+
+    series: dict[str, Series]
+    progress: Progress
+    loaded: dict[str, Loaded] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    notices: list[Notice] = field(default_factory=list)
+
+    def volume(self, uid: str) -> Volume:
+        """A series as a volume, loaded once."""
+        if uid not in self.loaded:
+            clock = Clock(self.seconds)
+            self.progress("load")
+            self.loaded[uid] = load_series(self.series[uid])
+            self.notices += self.loaded[uid].notices
+            clock.lap("load" if len(self.loaded) == 1 else f"load {len(self.loaded)}")
+        return self.loaded[uid].volume
+
+
+def _read(
+    plan: SeriesPlan, work: _Work, opened: Open, *, several: bool
+) -> tuple[ModelSpec, Lesions]:
+    # Loaded before the model is taken, so that no device waits for a disk.
+    volumes = [work.volume(uid) for uid in plan.series_uids]
+    with opened(plan.model) as use:
+        lesions = find_lesions(volumes, use.model, use.networks, work.progress)
+        work.notices += [how.notice for how in use.degradations() if how.notice not in work.notices]
+    name = f"{plan.model} " if several else ""
+    work.seconds.update({f"{name}{step}": took for step, took in lesions.seconds.items()})
+    return use.model.spec, lesions
+
+
+def _left_out(model: str, error: ModelError | SeriesError) -> Notice:
+    if isinstance(error, InputRefused):
+        made = notice("model-refused", model=model, problem=error.reason.text.en)
+        zh = notice("model-refused", model=model, problem=error.reason.text.zh).text.zh
+        return made.model_copy(update={"text": made.text.model_copy(update={"zh": zh})})
+    code = "model-refused" if isinstance(error, SeriesError) else "model-failed"
+    return notice(code, model=model, problem=str(error))
+
+
+def _told(plan: StudyPlan) -> list[Notice]:
+    """What the plans of those who read say of files and of the series they chose."""
+    told: list[Notice] = []
+    for one in plan.reading:
+        told += one.notices
+        told += [n for verdict in one.verdicts if verdict.accepted for n in verdict.notices]
+    return list(dict.fromkeys(told))
+
+
+def _series_count(plan: StudyPlan, series: dict[str, Series]) -> list[Notice]:
+    read = list(dict.fromkeys(uid for one in plan.reading for uid in one.series_uids))
+    if len(series) <= len(read):
+        return []
+    if len(read) == 1:
+        return [notice("several-series", count=len(series), chosen=series[read[0]].name)]
+    names = ", ".join(series[uid].name for uid in read)
+    return [notice("series-left", count=len(series), read=len(read), chosen=names)]
+
+
+def _report(
+    series: Series,
+    volume: Volume,
+    header: Dataset,
+    parts: list[tuple[ModelSpec, Lesions]],
+    description: Description,
+    warnings: list[Notice],
+    revision: int,
+) -> Report:
     def text(keyword: str) -> str:
         return str(header.get(keyword) or "")
 
-    report = Report(
+    models = tuple(
+        Model(name=spec.name, version=spec.version, title=spec.title, sha256=spec.fingerprint)
+        for spec, _ in parts
+    )
+    return Report(
         revision=revision,
         created_at=datetime.now().astimezone().replace(microsecond=0),
         patient=Patient(
@@ -116,63 +231,20 @@ def read_study(
             birth_date=text("PatientBirthDate"),
             sex=text("PatientSex"),
         ),
-        study_uid=chosen.header.study_uid,
-        series_uid=chosen.uid,
+        study_uid=series.header.study_uid,
+        series_uid=series.uid,
         accession_number=text("AccessionNumber"),
         study_date=text("StudyDate"),
         study_description=text("StudyDescription"),
-        series_description=chosen.header.description,
-        modality=chosen.header.modality,
+        series_description=series.header.description,
+        modality=series.header.modality,
         slice_count=volume.grid.shape[0],
         spacing_mm=volume.grid.spacing_mm,
-        model=Model(
-            name=spec.name, version=spec.version, title=spec.title, sha256=spec.fingerprint
-        ),
+        window=display_window(volume, series.header.modality, [spec for spec, _ in parts]),
+        model=models[0],
+        models=models if len(models) > 1 else (),
         warnings=tuple(warnings),
-        findings=findings,
-        fake=spec.fake,
+        findings=description.findings,
+        structures=description.structures,
+        fake=any(spec.fake for spec, _ in parts),
     )
-    return StudyReading(report, regions, volume, seconds)
-
-
-def _findings(
-    volume: Volume,
-    candidates: tuple[Candidate, ...],
-    spec: ModelSpec,
-    header: Dataset,
-    revision: int,
-) -> tuple[tuple[Finding, ...], dict[str, Region], list[Notice]]:
-    findings: list[Finding] = []
-    regions: dict[str, Region] = {}
-    unplaced: list[Notice] = []
-    for candidate in candidates:
-        try:
-            measured = measure(volume, candidate.region)
-        except NothingToEncode:
-            unplaced.append(notice("finding-between-slices", score=candidate.score))
-            continue
-        label = spec.label_of(candidate.label)
-        assert label is not None, f"{spec.name}: label {candidate.label} is not described"
-        number = len(findings) + 1
-        uid = derive_uid(
-            header.StudyInstanceUID, header.SeriesInstanceUID, spec.name, spec.version, revision,
-            "finding", number,
-        )  # fmt: skip
-        regions[uid] = candidate.region
-        findings.append(
-            Finding(
-                number=number,
-                tracking_uid=uid,
-                tracking_id=f"{label.name.en} {number}",
-                label=label.code,
-                site=label.site,
-                score=round(candidate.score, 4),
-                segment_number=number,
-                **vars(measured),
-            )
-        )
-    return tuple(findings), regions, unplaced
-
-
-def _verdict_notices(plan: SeriesPlan) -> list[Notice]:
-    return [n for verdict in plan.verdicts if verdict.accepted for n in verdict.notices]

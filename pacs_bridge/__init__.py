@@ -5,7 +5,9 @@ Rooms: ``cli`` takes arguments, ``console`` prints, ``server`` puts everything t
 and ``part10`` read and write their heads); ``tables``, ``database``, ``records``,
 ``worklist``, ``audit`` and ``store`` hold what is known of them, ``states`` the states of a
 reading; ``dimse/`` speaks DICOM (``listener`` in, ``peer`` out); ``workflow`` is the main
-path, read top to bottom, over the ``steps``; ``results`` is what an analysis leaves on disk;
+path, read top to bottom, over the ``steps``; ``workers/`` are the processes that read studies,
+one a GPU; ``results`` is what an analysis leaves on disk, ``shadow`` what a model that only
+runs leaves there;
 ``deliver`` sends results to every destination; ``review/`` is the page where a radiologist
 reads and signs, ``auth`` who that is, ``studio`` what it needs of the rest; ``analyse`` runs
 the same steps on a folder without a server; ``demo`` shows everything on one machine;

@@ -6,6 +6,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,14 +15,24 @@ from imaging.errors import NoImages, SeriesError
 from imaging.headers import Scan, scan_files
 from imaging.language import Language
 from imaging.report import Report
-from imaging.series import SeriesPlan, choose_series, refusals
+from imaging.series import refusals
 from models.errors import InputRefused
-from models.loaded import LoadedModel
-from models.study import Progress, read_study
-from pacs_bridge.results import load_analysis, save_analysis, write_objects
+from models.plan import StudyPlan, plan_together
+from models.study import Progress
+from pacs_bridge.results import load_analysis, write_objects
+from pacs_bridge.settings import Settings
+from pacs_bridge.workers.engine import WarmModels
+from pacs_bridge.workers.messages import StudyTask
+from pacs_bridge.workers.setup import Setup
+from pacs_bridge.workers.task import analyse
 
 LARGEST_ZIP_BYTES = 20 * 2**30
 """A zip that says it unpacks to more is refused before anything is written."""
+
+
+AT_ONCE = 2
+"""Studies of a folder that are read at the same time: while one uses the device, the next is
+loaded."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +41,14 @@ class Outcome:
 
     Attributes:
         study_uid: StudyInstanceUID.
-        plan: which series was read, and each refusal.
+        plan: which series was read, and each refusal, of each model.
         report: None when no series suited; the plan says why, or ``problem``.
         files: what was written, by kind.
         seconds: how long each step took.
     """
 
     study_uid: str
-    plan: SeriesPlan
+    plan: StudyPlan
     report: Report | None
     files: dict[str, Path]
     seconds: dict[str, float]
@@ -47,19 +58,19 @@ class Outcome:
 def analyse_path(
     path: Path,
     out: Path,
-    model: LoadedModel,
+    models: WarmModels,
     *,
     language: Language = Language.EN,
     progress: Progress = lambda step: None,
 ) -> list[Outcome]:
-    """Analyse every study in a folder, zip or file.
+    """Analyse every study in a folder, zip or file, with every enabled model.
 
     Args:
         path: a folder (searched through), a zip, or one DICOM file.
         out: results go here; with several studies, into a folder each, named by study UID.
-        model: loaded.
+        models: loaded.
         language: of the text in the SR and the page.
-        progress: called with the name of each step as it begins.
+        progress: called with the name of each step as it begins, from several threads.
 
     Raises:
         NoImages: there is no DICOM image in it.
@@ -79,38 +90,57 @@ def analyse_path(
                 "images of a study"
             )
         studies = sorted({image.study_uid for image in scan.slices})
-        outcomes = []
-        for study_uid in studies:
+        specs = [models.spec(name) for name in models.enabled]
+
+        def one(study_uid: str) -> Outcome:
             part = _only(scan, study_uid)
+            plan = plan_together(part, specs)
             folder = out if len(studies) == 1 else out / study_uid
             try:
-                outcome = _analyse_one(part, study_uid, folder, model, language, progress)
+                return _analyse_one(part, plan, study_uid, folder, models, language, progress)
             except (SeriesError, InputRefused) as error:
                 if len(studies) == 1:
                     raise
                 # What is wrong with one study says nothing of the next.
-                plan = choose_series(part, model.spec.input, model.spec.name)
-                outcome = Outcome(study_uid, plan, None, {}, {}, str(error))
-            outcomes.append(outcome)
-        return outcomes
+                return Outcome(study_uid, plan, None, {}, {}, str(error))
+
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="study") as readers:
+            return list(readers.map(one, studies))
+
+
+@contextmanager
+def open_models(settings: Settings) -> Iterator[WarmModels]:
+    """The enabled models, loaded, in this process.
+
+    Raises:
+        ModelError: one of them can't be used.
+    """
+    setup = Setup.of(settings.with_models(shadow=()), "analyse", settings.models.device)
+    models = WarmModels(setup)
+    try:
+        for error in models.load().values():
+            raise error
+        yield models
+    finally:
+        models.close()
 
 
 def _analyse_one(
     scan: Scan,
+    plan: StudyPlan,
     study_uid: str,
     out: Path,
-    model: LoadedModel,
+    models: WarmModels,
     language: Language,
     progress: Progress,
 ) -> Outcome:
-    plan = choose_series(scan, model.spec.input, model.spec.name)
     if plan.chosen is None:
         return Outcome(study_uid, plan, None, {}, {})
-    reading = read_study(scan, plan, model, progress=progress)
-    progress("write")
     with tempfile.TemporaryDirectory(prefix="preread-") as work:
         kept = Path(work)
-        save_analysis(kept, reading.report, reading.regions, reading.volume)
+        task = StudyTask(study_uid, 1, (), kept, models.enabled, give_up=True)
+        reading = analyse(scan, plan, task, models, progress)
+        progress("write")
         made = write_objects(
             kept / "objects", reading.report, load_analysis(kept), language=language
         )
@@ -121,13 +151,18 @@ def _analyse_one(
     return Outcome(study_uid, plan, reading.report, files_out, reading.seconds)
 
 
-def explain(plan: SeriesPlan, language: Language = Language.EN) -> str:
-    """Why no series was read, one line a series."""
+def explain(plan: StudyPlan, language: Language = Language.EN) -> str:
+    """Why no series was read, one line a series and model."""
     lines = []
-    for verdict, item in refusals(plan):
-        name = " ".join(x for x in (verdict.number, verdict.description) if x) or "-"
-        lines.append(f"series {name} ({verdict.images} images): {item.text.in_(language)}")
-    lines += [item.text.in_(language) for item in plan.notices]
+    several = len(plan.plans) > 1
+    for one in plan.plans:
+        model = f"{one.model}: " if several else ""
+        for verdict, item in refusals(one):
+            name = " ".join(x for x in (verdict.number, verdict.description) if x) or "-"
+            lines.append(
+                f"{model}series {name} ({verdict.images} images): {item.text.in_(language)}"
+            )
+        lines += [model + item.text.in_(language) for item in one.notices]
     return "\n".join(lines)
 
 

@@ -17,15 +17,16 @@ import threading
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import get_args
 
 from imaging.errors import ImagingError
 from imaging.language import Language
 from imaging.report import Report
 from models.errors import ModelError
-from models.loaded import load_model
-from models.spec import find_spec, list_specs, verify_files
+from models.runtime.source import RuntimeName
 from pacs_bridge.console import err, out, print_findings
 from pacs_bridge.errors import BridgeError
+from pacs_bridge.models_cli import add_models_command
 from pacs_bridge.settings import Settings, load_settings, settings_template
 
 _STYLES = {"ok": "green", "note": "cyan", "bad": "red"}
@@ -78,10 +79,12 @@ def _parser() -> argparse.ArgumentParser:
     config(add("serve", _serve, "Run the server: listener, analysis, review page, deliveries."))
 
     analyse = add("analyse", _analyse, "Analyse a folder, zip or file of DICOM without a server.")
+    config(analyse)
     analyse.add_argument("path", type=Path, help="folder (searched through), zip, or one file")
     analyse.add_argument(
-        "--model", default="lung_nodule_reference", help="see `preread models list`"
-    )
+        "--model", action="append", metavar="NAME",
+        help="see `preread models list`; may be repeated (default: those the settings enable)",
+    )  # fmt: skip
     analyse.add_argument(
         "--out", type=Path, default=Path("preread-out"), metavar="DIR",
         help="where findings.json, sr.dcm, seg.dcm and report.html go (default: %(default)s)",
@@ -92,6 +95,13 @@ def _parser() -> argparse.ArgumentParser:
         help="of the text in SR and page (default: %(default)s)",
     )  # fmt: skip
     analyse.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all cores")
+    analyse.add_argument(
+        "--device", metavar="NAME", help="auto, cpu, cuda or cuda:N (default: as the settings say)"
+    )
+    analyse.add_argument(
+        "--runtime", choices=get_args(RuntimeName),
+        help="what runs the networks (default: as the settings say)",
+    )  # fmt: skip
 
     demo = add(
         "demo", _demo,
@@ -113,19 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         help="leave the page open until Ctrl-C (default: when run in a terminal)",
     )  # fmt: skip
 
-    models = add("models", lambda _: 2, "Models that are installed.").add_subparsers(
-        required=True, metavar="ACTION"
-    )
-    for name, run, text in (
-        ("list", _models_list, "List the installed models."),
-        ("show", _models_show, "Show what a model is for, its input rules and operating point."),
-        ("verify", _models_verify, "Check a model's files against their SHA-256 and load it."),
-    ):
-        action = models.add_parser(name, help=text, description=text)
-        action.set_defaults(run=run)
-        if name != "list":
-            action.add_argument("name", help="see `preread models list`")
-        config(action)
+    add_models_command(commands)
 
     config(add("doctor", _doctor, "Say what is there, what is missing, and how to mend it."))
     add("settings", _settings, "Print every setting, its meaning and default, as TOML.")
@@ -145,6 +143,10 @@ def _serve(options: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with Server(settings) as server:
+        # A lock that the interrupted thread holds may be needed: the work is done elsewhere.
+        signal.signal(
+            signal.SIGHUP, lambda *_: threading.Thread(target=server.refresh_models).start()
+        )
         err.print(
             f"preread: listening as {settings.listener.ae_title} on port {server.listener.port}, "
             f"page at {server.url}; Ctrl-C stops it",
@@ -161,13 +163,18 @@ def _set_log_level(settings: Settings) -> None:
 
 
 def _analyse(options: argparse.Namespace) -> int:
-    from pacs_bridge.analyse import analyse_path, explain
+    from pacs_bridge.analyse import analyse_path, explain, open_models
 
     language = Language(options.language)
-    model = load_model(find_spec(options.model), threads=options.threads)
-    with err.status("reading ...") as status:
+    settings = load_settings(options.config).with_models(
+        enabled=options.model and tuple(dict.fromkeys(options.model)),
+        device=options.device,
+        runtime=options.runtime,
+        threads=options.threads or None,
+    )
+    with err.status("reading ...") as status, open_models(settings) as models:
         outcomes = analyse_path(
-            options.path, options.out, model, language=language,
+            options.path, options.out, models, language=language,
             progress=lambda step: status.update(f"{step} ..."),
         )  # fmt: skip
     unread = [outcome for outcome in outcomes if outcome.report is None]
@@ -202,31 +209,6 @@ def _demo(options: argparse.Namespace) -> int:
         seed=options.seed,
         keep_running=keep,
     )
-
-
-def _models_list(options: argparse.Namespace) -> int:
-    settings = load_settings(options.config)
-    for spec in list_specs(settings.models.folders):
-        on = "enabled" if spec.name in settings.models.enabled else ""
-        out.print(f"{spec.name:28}{spec.version:10}{on:10}{spec.title.en}", soft_wrap=True)
-    return 0
-
-
-def _models_show(options: argparse.Namespace) -> int:
-    spec = find_spec(options.name, load_settings(options.config).models.folders)
-    out.print_json(spec.model_dump_json())
-    return 0
-
-
-def _models_verify(options: argparse.Namespace) -> int:
-    spec = find_spec(options.name, load_settings(options.config).models.folders)
-    verify_files(spec)
-    model = load_model(spec)
-    for role, network in model.networks.items():
-        out.print(
-            f"{role:12}{spec.path_of(role)}: SHA-256 right, runs on {network.name}", soft_wrap=True
-        )
-    return 0
 
 
 def _doctor(options: argparse.Namespace) -> int:

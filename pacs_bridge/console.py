@@ -16,7 +16,7 @@ err = Console(stderr=True, highlight=False, markup=False)
 def print_findings(report: Report) -> None:
     """The findings table on standard output, and the warnings under it."""
     table = Table(
-        title=f"{report.model.title.en}: {len(report.findings)} finding(s)",
+        title=f"{report.title.en}: {len(report.findings)} finding(s)",
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )
@@ -29,9 +29,11 @@ def print_findings(report: Report) -> None:
             str(f.key_slice + 1),
             f"{f.long_axis_mm:.1f} x {f.short_axis_mm:.1f}",
             f"{f.volume_mm3:.0f}",
-            f"{f.mean_hu:.0f}",
+            "-" if f.mean_hu is None else f"{f.mean_hu:.0f}",
             f"{f.score:.2f}",
         )
     out.print(table)
+    for structure in report.structures:
+        out.print(f"  {structure.label.meaning.en}: {structure.volume_mm3 / 1000:.1f} ml")
     for warning in report.warnings:
         out.print(f"  note {warning.text.en}", style="yellow", soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import shutil
 import socket
@@ -22,7 +21,11 @@ from pydicom.uid import (
 )
 
 from models.errors import ModelError
+from models.footprint import device_memory
 from models.loaded import load_model
+from models.runtime.choose import explain
+from models.runtime.devices import gpus, installed, onnx_runtimes
+from models.runtime.source import RuntimeOptions
 from models.spec import find_spec
 from pacs_bridge.dimse.peer import Peer
 from pacs_bridge.errors import BridgeError
@@ -53,7 +56,7 @@ class Finding:
 def examine(settings: Settings) -> Iterator[Finding]:
     """Look at everything a server with these settings needs, one finding at a time."""
     yield from _python()
-    yield from _runtimes()
+    yield from _runtimes(settings)
     yield from _codecs()
     yield from _model(settings)
     yield from _storage(settings)
@@ -69,49 +72,77 @@ def _python() -> Iterator[Finding]:
     yield Finding(Health.GOOD if good else Health.BAD, "Python", found, remedy)
 
 
-def _installed(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+def _runtimes(settings: Settings) -> Iterator[Finding]:
+    yield from _onnx_runtime()
+    for subject, package, use, extra in (
+        ("OpenVINO", "openvino", "the fastest on a CPU", "cpu"),
+        ("PyTorch", "torch", "for MONAI bundles, nnU-Net, TorchScript and training", "monai"),
+        ("Triton", "tritonclient", "for servers at grpc://; http:// needs nothing", "triton"),
+    ):
+        version = installed(package)
+        if version:
+            yield Finding(Health.GOOD, subject, f"{package} {version}")
+        else:
+            remedy = f"pip install 'preread[{extra}]'"
+            yield Finding(Health.NOTE, subject, f"not installed; {use}", remedy)
+    yield from _gpus()
+    yield from _choices(settings)
 
 
-def _runtimes() -> Iterator[Finding]:
-    names = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
-    there = [f"{name} {version}" for name in names if (version := _installed(name))]
+def _onnx_runtime() -> Iterator[Finding]:
+    there = onnx_runtimes()
+    found = " and ".join(f"{name} {version}" for name, version in there.items())
     if len(there) > 1:
         yield Finding(
             Health.BAD,
             "ONNX Runtime",
-            " and ".join(there) + " overwrite one another",
+            f"{found} overwrite one another",
             "Uninstall all of them, then install one: pip install 'preread[cpu]' or [gpu]",
         )
-        return
-    if not there:
+    elif not there:
+        # OpenVINO alone runs models too; it can't check exports.
+        health = Health.NOTE if installed("openvino") else Health.BAD
         yield Finding(
-            Health.BAD, "ONNX Runtime", "not installed", "pip install 'preread[cpu]' or [gpu]"
+            health, "ONNX Runtime", "not installed", "pip install 'preread[cpu]' or [gpu]"
         )
-        return
-    import onnxruntime
+    else:
+        import onnxruntime
 
-    providers = onnxruntime.get_available_providers()
-    yield Finding(Health.GOOD, "ONNX Runtime", f"{there[0]}: {', '.join(providers)}")
-    if shutil.which("nvidia-smi") and "CUDAExecutionProvider" not in providers:
-        yield Finding(
-            Health.NOTE,
-            "GPU",
-            "an NVIDIA driver is here, but ONNX Runtime can't use it",
-            "pip uninstall onnxruntime && pip install 'preread[gpu]'",
-        )
-    elif "CUDAExecutionProvider" not in providers:
+        providers = onnxruntime.get_available_providers()
+        yield Finding(Health.GOOD, "ONNX Runtime", f"{found}: {', '.join(providers)}")
+        if gpus() and "CUDAExecutionProvider" not in providers:
+            yield Finding(
+                Health.NOTE,
+                "ONNX Runtime",
+                "there is a GPU, but this package can't use it",
+                f"pip uninstall {' '.join(there)} && pip install 'preread[gpu]'",
+            )
+
+
+def _gpus() -> Iterator[Finding]:
+    there = gpus()
+    if not there:
         yield Finding(Health.NOTE, "GPU", "none; inference runs on the CPU")
-    torch = _installed("torch")
-    yield Finding(
-        Health.NOTE if torch is None else Health.GOOD,
-        "PyTorch",
-        torch or "not installed (not needed for the shipped model)",
-        "" if torch else "pip install 'preread[monai]' to train",
+    for gpu in there:
+        memory = device_memory(gpu.device)
+        free = f", {memory.available / 2**30:.1f} free" if memory else ""
+        size = f"{gpu.memory / 2**30:.1f} GB{free}"
+        yield Finding(Health.GOOD, "GPU", f"{gpu.device}: {gpu.name}, {size}")
+
+
+def _choices(settings: Settings) -> Iterator[Finding]:
+    """What runs what, with the settings as they are; a model's own wishes come on top."""
+    models = settings.models
+    options = RuntimeOptions(
+        models.runtime,
+        models.device,
+        "fp32" if models.precision == "auto" else models.precision,
     )
+    for form, choice in explain(options):
+        if isinstance(choice, ModelError):
+            yield Finding(Health.NOTE, "Runtime", f"{form}: {choice}")
+        else:
+            yield Finding(Health.GOOD, "Runtime", f"{form}: {choice.runtime}, {choice.why}")
 
 
 def _codecs() -> Iterator[Finding]:
@@ -134,10 +165,17 @@ def _codecs() -> Iterator[Finding]:
 
 
 def _model(settings: Settings) -> Iterator[Finding]:
-    for name in settings.models.enabled:
+    models = settings.models
+    for name in (*models.enabled, *models.shadow):
         try:
-            spec = find_spec(name, settings.models.folders)
-            model = load_model(spec, threads=settings.models.threads)
+            spec = find_spec(name, settings.model_folders)
+            model = load_model(
+                spec,
+                runtime=models.runtime,
+                device=models.device,
+                precision=models.precision,
+                threads=models.threads,
+            )
         except ModelError as error:
             yield Finding(Health.BAD, f"Model {name}", str(error), "See `preread models list`")
             continue

@@ -11,6 +11,9 @@
     │   ├── PeerUnreachable      retryable
     │   ├── PeerRefused          it answered, and said no
     │   └── PeerBusy             retryable: out of resources, try again
+    ├── LibraryError             a model can't be added or removed (names what and why)
+    │   ├── DownloadFailed       retryable: the address refused, or the line stayed broken
+    │   └── DownloadWrong        what came is not what was promised
     ├── UnknownStudy             asked for a study that is not here
     └── WrongState               asked for a step that the study's state doesn't allow
 
@@ -73,6 +76,20 @@ class PeerBusy(PeerError):
     """The peer said it lacks resources, or dropped the association midway."""
 
     retryable = True
+
+
+class LibraryError(BridgeError):
+    """A model can't be added or removed; the message names the file and the remedy."""
+
+
+class DownloadFailed(LibraryError):
+    """A file could not be fetched this time; what came of it is kept for the next."""
+
+    retryable = True
+
+
+class DownloadWrong(LibraryError):
+    """The file that came is not the one that was promised; nothing of it was kept."""
 
 
 class UnknownStudy(BridgeError):

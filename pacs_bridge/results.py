@@ -21,6 +21,7 @@ from imaging.geometry import Grid
 from imaging.headers import read_header
 from imaging.language import Language
 from imaging.objects import make_seg, make_sr, render_key_image, render_report
+from imaging.objects.key_images import WINDOW
 from imaging.report import Report
 from imaging.volume import Region, SourceSlice, Volume
 
@@ -44,7 +45,7 @@ def save_analysis(
     """Keep masks, grid, source images and key images of an analysis in ``folder``."""
     for finding in report.findings:
         picture = key_image_path(folder, finding.tracking_uid)
-        write_whole(picture, render_key_image(volume, finding))
+        write_whole(picture, render_key_image(volume, finding, window=report.window or WINDOW))
     arrays: dict[str, np.ndarray] = {"affine": volume.grid.affine}
     described = {
         "shape": volume.grid.shape,
@@ -87,12 +88,12 @@ def write_objects(
         language: of the text in the SR.
 
     Returns:
-        The files by kind; no SEG when no finding stands.
+        The files by kind; no SEG when no finding stands and no organ was segmented.
     """
     headers = source_headers(analysed)
     made: dict[str, bytes] = {}
     seg: Dataset | None = None
-    if report.standing_findings:
+    if report.segmented:
         seg = make_seg(report, analysed.regions, headers, slices=analysed.sources)
         made["SEG"] = _encode(seg)
     made["SR"] = _encode(make_sr(report, headers, seg, language=language))

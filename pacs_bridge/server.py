@@ -1,4 +1,4 @@
-"""The whole server in one process: listener, workflows, courier and page, started in order."""
+"""The whole server: listener, workflows, courier, page and workers, started in order."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from imaging.image_classes import is_image_class
-from models.loaded import load_model
-from models.spec import find_spec
+from models.installation import trust_statement
 from pacs_bridge.deliver import Courier
 from pacs_bridge.dimse.listener import Listener
 from pacs_bridge.errors import SettingsError
@@ -19,6 +18,8 @@ from pacs_bridge.settings import Settings
 from pacs_bridge.steps import Steps
 from pacs_bridge.store import Instance, Store, open_store
 from pacs_bridge.studio import ServerStudio
+from pacs_bridge.workers import Workers
+from pacs_bridge.workers.watch import ModelWatch
 from pacs_bridge.workflow import Workflows
 
 log = logging.getLogger(__name__)
@@ -45,20 +46,18 @@ class Server:
             ) from error
         if not os.access(folder, os.W_OK):
             raise SettingsError(f"storage.folder = {str(folder)!r} is not writable")
-        if len(settings.models.enabled) != 1:
-            raise SettingsError(
-                f"models.enabled = {list(settings.models.enabled)}: exactly one model can be "
-                "enabled in this version"
-            )
+        if not settings.models.enabled:
+            raise SettingsError("models.enabled = []: name at least one; see `preread models list`")
         self.settings = settings
         self.store: Store = open_store(settings.storage.database_url)
         self.inbox = Inbox(
             folder.absolute() / "inbox", self.store, settings.storage.minimum_free_gb
         )
-        spec = find_spec(settings.models.enabled[0], settings.models.folders)
-        model = load_model(spec, threads=settings.models.threads)
+        self.workers = Workers(settings)
+        self.models = ModelWatch(settings, self._models_changed)
+        self._trusted: set[tuple[str, str]] = set()
         self.courier = Courier(self.store, settings.destinations, settings.listener.ae_title)
-        self.steps = Steps(settings, self.store, self.courier, model)
+        self.steps = Steps(settings, self.store, self.courier, self.models, self.workers)
         self.workflows = Workflows(self.steps)
         self.studio = ServerStudio(self.steps, self.workflows, self.courier)
         self.listener = Listener(settings.listener, self.inbox, self._stored)
@@ -75,8 +74,23 @@ class Server:
         return self._page.url
 
     def start(self) -> Self:
-        """Recover what was interrupted, then open the page, and last the listener."""
+        """Recover what was interrupted, then open the page, and last the listener.
+
+        Raises:
+            ModelError: a model can't be loaded; nothing is left running.
+            SettingsError: an address can't be bound.
+        """
+        self.workers.start()
+        try:
+            return self._open()
+        except BaseException:
+            self.workers.stop()
+            raise
+
+    def _open(self) -> Self:
         self.inbox.recover()
+        self._record_trust()
+        self.models.start()
         self.courier.start()
         self.workflows.start()
         self._page = serve_in_thread(
@@ -95,8 +109,28 @@ class Server:
         self.listener.stop()
         if self._page is not None:
             self._page.stop()
+        self.models.stop()
         self.workflows.stop()
+        self.workers.stop()
         self.courier.stop()
+
+    def refresh_models(self) -> None:
+        """Take up new versions of the models now (SIGHUP); the watch does by itself."""
+        self.models.refresh()
+        self._models_changed()
+
+    def _models_changed(self) -> None:
+        self._record_trust()
+        self.workers.refresh()
+
+    def _record_trust(self) -> None:
+        """The audit trail says whose Python runs here, and who answers for it."""
+        for spec in self.models.all:
+            statement = trust_statement(spec.folder)
+            if statement is not None and statement not in self._trusted:
+                self._trusted.add(statement)
+                who, what = statement
+                self.store.record(who, "model-code-trusted", detail=what)
 
     def __enter__(self) -> Self:
         return self.start()

@@ -9,11 +9,19 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from imaging.language import Language
+from models.runtime.source import Precision, RuntimeName
 from pacs_bridge.errors import SettingsError
 
 AETitle = str
@@ -98,6 +106,9 @@ class AssemblySettings(_Section):
         gt=0,
         description="begin after this although the PACS counts more images than arrived",
     )
+    urgent_ae_titles: tuple[AETitle, ...] = Field(
+        default=(), description="what these send (an emergency scanner) is read first"
+    )
     source: PeerSettings | None = Field(
         default=None, description="the PACS asked by C-FIND how many images a study has"
     )
@@ -107,13 +118,66 @@ class ModelSettings(_Section):
     """Which models read."""
 
     enabled: tuple[str, ...] = Field(
-        default=("lung_nodule_reference",), description="model names, see `preread models`"
+        default=("lung_nodule_reference",),
+        description="model names, see `preread models`; the "
+        "first that takes a series of a study decides which series the report stands on, the "
+        "others read that series too if they take it, and are named in the report if they don't",
+    )
+    shadow: tuple[str, ...] = Field(
+        default=(), description="models that run too, but whose findings are not reported"
+    )
+    folder: str = Field(
+        default="",
+        description="where `preread models add` and `pull` put models; "
+        "empty: models inside storage.folder",
     )
     folders: tuple[Path, ...] = Field(
-        default=(), description="more folders with models beside the shipped catalogue"
+        default=(), description="more folders with models beside that one and the catalogue"
+    )
+    runtime: RuntimeName = Field(
+        default="auto",
+        description="onnx, openvino, torch or triton; auto: what the model prefers, "
+        "else the best that is installed",
+    )
+    device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="cpu, cuda or cuda:0; auto: every GPU that can be used, else the CPU",
+    )
+    precision: Literal["auto", Precision] = Field(
+        default="auto",
+        description="fp32, bf16, fp16 or int8 (a reduced one must have passed `preread models "
+        "evaluate`); auto: what the model says",
     )
     threads: int = Field(default=0, ge=0, description="CPU threads for inference; 0: all cores")
-    studies_at_once: int = Field(default=1, ge=1, description="studies analysed at the same time")
+    studies_at_once: int = Field(
+        default=2,
+        ge=1,
+        description="studies analysed at the same time by each worker (one worker "
+        "process a GPU, or one for the CPU); they share batches",
+    )
+    study_timeout_s: float = Field(
+        default=3600.0,
+        gt=0,
+        description="an analysis that takes longer hangs: its worker is "
+        "ended and started anew, and the study tried once more",
+    )
+    batch_wait_ms: float = Field(
+        default=5.0, ge=0, description="longest that a patch waits for others to fill its batch"
+    )
+    memory_gb: float = Field(
+        default=0.0,
+        ge=0,
+        description="what warm models and waiting patches may take together; "
+        "0: half of this machine's memory",
+    )
+
+    @model_validator(mode="after")
+    def _one_role_each(self) -> Self:
+        both = sorted(set(self.enabled) & set(self.shadow))
+        if both:
+            raise ValueError(f"{', '.join(both)}: in enabled and in shadow; a model is in one")
+        return self
 
 
 class ReaderSettings(_Section):
@@ -162,6 +226,33 @@ class Settings(_Section):
     log: LogSettings = Field(default_factory=LogSettings)
     destinations: tuple[DestinationSettings, ...] = ()
     readers: tuple[ReaderSettings, ...] = ()
+
+    def with_models(self, **values: Any) -> Settings:
+        """The same with other values in ``models``; None leaves one as it is.
+
+        Raises:
+            SettingsError: a value that can't be.
+        """
+        given = {name: value for name, value in values.items() if value is not None}
+        changed = {**self.models.model_dump(), **given}
+        # A model that is asked for by name reads, also where it is a shadow otherwise.
+        changed["shadow"] = [n for n in changed["shadow"] if n not in changed["enabled"]]
+        try:
+            models = ModelSettings.model_validate(changed)
+        except ValidationError as error:
+            told = "; ".join(f"{e['loc'][-1]}: {e['msg']}" for e in error.errors())
+            raise SettingsError(f"models.{told}") from error
+        return self.model_copy(update={"models": models})
+
+    @property
+    def models_folder(self) -> Path:
+        """Where models are added, in force."""
+        return Path(self.models.folder) if self.models.folder else self.storage.folder / "models"
+
+    @property
+    def model_folders(self) -> tuple[Path, ...]:
+        """Every folder that models are looked for in, before the shipped catalogue."""
+        return (self.models_folder, *self.models.folders)
 
     @field_validator("destinations")
     @classmethod

@@ -11,24 +11,27 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from imaging.errors import SeriesError
+from imaging.headers import scan_files
 from imaging.image_classes import is_image_class
 from imaging.language import Text
 from imaging.notices import Notice, notice
 from imaging.report import Stage
-from imaging.series import SeriesPlan, refusals
-from models.errors import InputRefused
-from models.loaded import LoadedModel
-from models.study import plan_study, read_study
+from imaging.series import refusals
+from models.plan import StudyPlan, plan_together
+from models.turns import Priority
+from pacs_bridge import shadow
 from pacs_bridge.deliver import Courier
 from pacs_bridge.dimse.peer import Peer
 from pacs_bridge.errors import PeerError
-from pacs_bridge.results import load_analysis, save_analysis, write_objects
+from pacs_bridge.results import load_analysis, write_objects
 from pacs_bridge.settings import Settings
 from pacs_bridge.states import State
 from pacs_bridge.store import Store
+from pacs_bridge.workers import StudyTask, Workers
+from pacs_bridge.workers.watch import ModelWatch
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +54,8 @@ class Steps:
     settings: Settings
     store: Store
     courier: Courier
-    model: LoadedModel
+    models: ModelWatch
+    workers: Workers
 
     def folder(self, study_uid: str, revision: int) -> Path:
         """Where the results of a reading lie. UIDs were checked when the images came."""
@@ -102,39 +106,92 @@ class Steps:
     def plan(self, study_uid: str, revision: int) -> bool:
         """Choose the series; False when none suits, with the reason on the page and in the log."""
         self.store.set_state(study_uid, revision, State.PLANNING)
-        _, plan = plan_study(self._paths(study_uid), self.model.spec)
+        plan = plan_together(scan_files(self._paths(study_uid)), self.models.enabled)
         self.store.set_plan(study_uid, revision, plan.model_dump_json())
         if plan.chosen is None:
             self._not_analysed(study_uid, revision, _why_nothing(plan))
         return plan.chosen is not None
 
-    def analyse(self, study_uid: str, revision: int) -> bool:
-        """Find and measure; False when the images turn out not to be what the model takes.
+    def analyse(self, study_uid: str, revision: int, last_try: bool = False) -> bool:
+        """Find and measure; False when the images turn out not to be what the models take.
+
+        Args:
+            study_uid: which study.
+            revision: which reading of it.
+            last_try: a model that fails even now is left out, where another one read the study.
 
         Raises:
-            InferenceFailed: a network could not be run (retryable).
+            InferenceFailed: a network could not be run, or the worker was lost (retryable).
+            StudyKillsWorkers: the worker process died twice over this study.
         """
-        self.store.set_state(study_uid, revision, State.ANALYSING)
-        scan, plan = plan_study(self._paths(study_uid), self.model.spec)
-        try:
-            reading = read_study(scan, plan, self.model, revision=revision)
-        except InputRefused as error:
-            self._not_analysed(study_uid, revision, [error.reason])
-            return False
-        except SeriesError as error:
-            self._not_analysed(
-                study_uid, revision, [notice("irregular-geometry", problem=str(error))]
-            )
-            return False
-        save_analysis(
-            self.folder(study_uid, revision), reading.report, reading.regions, reading.volume
+        task = StudyTask(
+            study_uid,
+            revision,
+            tuple(self._paths(study_uid)),
+            self.folder(study_uid, revision),
+            self.settings.models.enabled,
+            self.priority(study_uid),
+            give_up=last_try,
         )
-        self.store.set_report(study_uid, revision, reading.report)
-        took = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in reading.seconds.items())
-        told = f"{len(reading.report.findings)} finding(s); {took}"
+        outcome = self.workers.read(
+            task, begun=lambda: self.store.set_state(study_uid, revision, State.ANALYSING)
+        )
+        # A model may have been replaced since the study was planned: what was read counts.
+        self.store.set_plan(study_uid, revision, outcome.plan.model_dump_json())
+        if outcome.report is None:
+            why = list(outcome.refusal) or _why_nothing(outcome.plan)
+            self._not_analysed(study_uid, revision, why)
+            return False
+        self.store.set_report(study_uid, revision, outcome.report)
+        took = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in outcome.seconds.items())
+        found = f"{len(outcome.report.findings)} finding(s)"
+        told = f"{found} by {outcome.report.model_names} on {outcome.worker}; {took}"
         log.info("study %s revision %d analysed: %s", study_uid, revision, told)
         self.store.record("preread", "analysed", study_uid, told)
         return True
+
+    def run_shadow(self, study_uid: str, revision: int, model: str) -> None:
+        """Have a model read that reports nothing; keep what it found beside what was reported.
+
+        The reading's state, report and objects stay untouched, whatever happens here.
+
+        Raises:
+            InferenceFailed: a network could not be run, or the worker was lost (retryable).
+            ModelError: the model can't be used.
+        """
+        task = StudyTask(
+            study_uid, revision, tuple(self._paths(study_uid)), None, (model,), Priority.SHADOW
+        )
+        outcome = self.workers.read(task)
+        reported = self.store.reading(study_uid, revision).report
+        compared = None
+        if reported is not None and outcome.report is not None:
+            compared = shadow.agreement(reported, outcome.report)
+        why_not = tuple(outcome.refusal) if outcome.report is None else ()
+        if outcome.report is None and not why_not:
+            why_not = tuple(_why_nothing(outcome.plan))
+        kept = shadow.ShadowOutcome(
+            model=model,
+            read_at=datetime.now().astimezone().replace(microsecond=0),
+            report=outcome.report,
+            agreement=compared,
+            why_not=why_not,
+        )
+        shadow.keep(self.folder(study_uid, revision), kept)
+        name = outcome.report.model_names if outcome.report else model
+        told = str(compared) if compared else "; ".join(n.text.en for n in why_not)
+        self.store.record("preread", "shadow-read", study_uid, f"{name}: {told}")
+
+    def shadow_failed(self, study_uid: str, model: str, told: str) -> None:
+        """A shadow model came to nothing; the audit trail says so, and nothing else changes."""
+        log.error("study %s: shadow model %s: %s", study_uid, model, told)
+        self.store.record("preread", "shadow-failed", study_uid, f"{model}: {told}")
+
+    def priority(self, study_uid: str) -> Priority:
+        """How soon a study is read: what an emergency scanner sends goes first."""
+        urgent = self.settings.assembly.urgent_ae_titles
+        sender = self.store.study(study_uid).source_ae
+        return Priority.URGENT if sender in urgent else Priority.ROUTINE
 
     def compose(self, study_uid: str, revision: int) -> None:
         """Make the objects of the report as it stands, preliminary or signed."""
@@ -199,21 +256,16 @@ def _complete(because: Text, en: str, zh: str) -> Completeness:
     return Completeness(True, Text(en=f"{because.en}; {en}", zh=f"{because.zh}；{zh}"))
 
 
-def _why_nothing(plan: SeriesPlan) -> list[Notice]:
-    reasons = [item for _, item in refusals(plan)]
-    if not reasons:
-        return [*plan.notices, notice("nothing-suits", model=plan.model)]
-    # Each reason once, with the series it speaks of.
-    told = []
-    for verdict, item in refusals(plan):
-        name = " ".join(x for x in (verdict.number, verdict.description) if x) or "-"
-        told.append(
-            item.model_copy(
-                update={
-                    "text": Text(
-                        en=f"series {name}: {item.text.en}", zh=f"序列 {name}:{item.text.zh}"
-                    )
-                }
-            )
-        )
-    return [*told, *plan.notices]
+def _why_nothing(plan: StudyPlan) -> list[Notice]:
+    """Each reason once, with the series it speaks of."""
+    told: list[Notice] = []
+    for one in plan.plans:
+        reasons = refusals(one)
+        for verdict, item in reasons:
+            name = " ".join(x for x in (verdict.number, verdict.description) if x) or "-"
+            text = Text(en=f"series {name}: {item.text.en}", zh=f"序列 {name}:{item.text.zh}")
+            told.append(item.model_copy(update={"text": text}))
+        told += one.notices
+        if not reasons:
+            told.append(notice("nothing-suits", model=one.model))
+    return list(dict.fromkeys(told))

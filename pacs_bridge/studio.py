@@ -7,18 +7,20 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from imaging.headers import scan_files
 from imaging.load import load_series
 from imaging.objects import render_slice
+from imaging.objects.key_images import WINDOW
 from imaging.report import Signature, Stage
 from imaging.series import group_series
 from imaging.volume import Volume
-from models.study import plan_study
 from pacs_bridge.deliver import Courier
 from pacs_bridge.errors import UnknownStudy
 from pacs_bridge.results import KINDS, key_image_path
 from pacs_bridge.review import ObjectKind
 from pacs_bridge.steps import Steps
 from pacs_bridge.store import Reading
+from pacs_bridge.workers import EngineState
 from pacs_bridge.workflow import Workflows
 
 VOLUMES_KEPT = 2
@@ -65,7 +67,8 @@ class ServerStudio:
             raise UnknownStudy(f"study {reading.study.study_uid} has no analysed slice {k}")
         found = report.standing_findings if outlines else ()
         drawn = [outline for finding in found for outline in finding.outlines]
-        return render_slice(self._volume(reading), k, drawn)
+        window = report.window or WINDOW
+        return render_slice(self._volume(reading), k, drawn, window=window)
 
     def object_path(self, reading: Reading, kind: ObjectKind) -> Path | None:
         """The newest object of that kind: the final one, else the preliminary one."""
@@ -86,6 +89,10 @@ class ServerStudio:
     def retry_delivery(self, sop_instance_uid: str, destination: str, who: str) -> None:
         """See :meth:`Courier.retry`."""
         self._courier.retry(sop_instance_uid, destination, who)
+
+    def engine(self) -> EngineState:
+        """How workers and models stand."""
+        return self._steps.workers.state().model_copy(update={"models": self._steps.models.state()})
 
     def _folder(self, reading: Reading) -> Path:
         return self._steps.folder(reading.study.study_uid, reading.revision)
@@ -109,7 +116,7 @@ class ServerStudio:
         report = reading.report
         assert report is not None
         paths = [i.path for i in self._steps.store.instances_of(reading.study.study_uid)]
-        scan, _ = plan_study(paths, self._steps.model.spec)
+        scan = scan_files(paths)
         series = next((s for s in group_series(scan) if s.uid == report.series_uid), None)
         if series is None:
             raise UnknownStudy(f"series {report.series_uid} is no longer held here")

@@ -4,6 +4,7 @@
 
     images ... quiet ->  preliminary:  complete? -> open -> plan -> analyse -> compose
                                        -> deliver -> await signature
+                                       (-> shadow: models that run without reporting)
     a radiologist signs  ->  final:    compose -> deliver -> finish
 
 DBOS checkpoints each step: a server that is killed resumes a study at the step it was in.
@@ -21,13 +22,16 @@ from dbos import DBOS, DBOSConfig, Debouncer, SetWorkflowID
 
 from imaging.language import Text
 from imaging.report import Signature
+from models.turns import Priority
 from pacs_bridge.settings import Settings
 from pacs_bridge.states import State
 from pacs_bridge.steps import Completeness, Steps
 
 log = logging.getLogger(__name__)
 
-QUEUE = "readings"
+QUEUE, URGENT, SHADOWS = "readings", "urgent", "shadows"
+"""Urgent studies stand in a line of their own, so that a backlog does not hold them up."""
+ANALYSE_TRIES = 4
 EXECUTOR = "preread"
 PATH_VERSION = "1"
 """Grows when the order of steps below changes, so that a study begun before isn't confused."""
@@ -66,6 +70,8 @@ def read(study_uid: str, revision: int) -> None:
         compose(study_uid, revision)
         deliver(study_uid, revision)
         await_signature(study_uid, revision)
+        for model in _s().settings.models.shadow:
+            DBOS.enqueue_workflow(SHADOWS, shadow, study_uid, revision, model)
     except Exception as error:  # the loop boundary: logged, kept and shown
         log.exception("study %s revision %d", study_uid, revision)
         fail(study_uid, revision, f"{type(error).__name__}: {error}")
@@ -75,6 +81,16 @@ def read(study_uid: str, revision: int) -> None:
 def again(study_uid: str, revision: int) -> None:
     """A person wants a reading that came to nothing begun again."""
     read(study_uid, revision)
+
+
+@DBOS.workflow()
+def shadow(study_uid: str, revision: int, model: str) -> None:
+    """A model that reports nothing reads a study that is read already."""
+    try:
+        run_shadow(study_uid, revision, model)
+    except Exception as error:  # the loop boundary: logged and kept, it never touches the study
+        log.exception("study %s revision %d: shadow model %s", study_uid, revision, model)
+        shadow_failed(study_uid, model, f"{type(error).__name__}: {error}")
 
 
 @DBOS.workflow()
@@ -111,10 +127,26 @@ def plan(study_uid: str, revision: int) -> bool:
     return _s().plan(study_uid, revision)
 
 
-@DBOS.step(retries_allowed=True, max_attempts=4, interval_seconds=5, should_retry=_can_help)
+@DBOS.step(
+    retries_allowed=True, max_attempts=ANALYSE_TRIES, interval_seconds=5, should_retry=_can_help
+)
 def analyse(study_uid: str, revision: int) -> bool:
     """See :meth:`Steps.analyse`."""
-    return _s().analyse(study_uid, revision)
+    status = DBOS.step_status
+    tries = (status.current_attempt or 0) + 1 if status else 1
+    return _s().analyse(study_uid, revision, tries >= ANALYSE_TRIES)
+
+
+@DBOS.step(retries_allowed=True, max_attempts=2, interval_seconds=30, should_retry=_can_help)
+def run_shadow(study_uid: str, revision: int, model: str) -> None:
+    """See :meth:`Steps.run_shadow`."""
+    _s().run_shadow(study_uid, revision, model)
+
+
+@DBOS.step()
+def shadow_failed(study_uid: str, model: str, told: str) -> None:
+    """See :meth:`Steps.shadow_failed`."""
+    _s().shadow_failed(study_uid, model, told)
 
 
 @DBOS.step(retries_allowed=True, max_attempts=4, interval_seconds=2, should_retry=_can_help)
@@ -148,7 +180,8 @@ def fail(study_uid: str, revision: int, told: str) -> None:
 
 
 def _debounce(study_uid: str) -> None:
-    debouncer = Debouncer.create(preliminary, queue=QUEUE)
+    urgent = _s().priority(study_uid) is Priority.URGENT
+    debouncer = Debouncer.create(preliminary, queue=URGENT if urgent else QUEUE)
     debouncer.debounce(study_uid, _s().settings.assembly.quiet_s, study_uid)
 
 
@@ -172,11 +205,11 @@ class Workflows:
         _steps = self._steps
         DBOS(config=_config(self._steps.settings))
         DBOS.launch()
-        DBOS.register_queue(
-            QUEUE,
-            worker_concurrency=self._steps.settings.models.studies_at_once,
-            polling_interval_sec=0.5,
-        )
+        # More than the workers take at a time: the next studies are planned, the last ones'
+        # objects made, while these are read. Who is read first is the workers' affair.
+        places = 2 * self._steps.workers.places + 2
+        for name, at_once in ((QUEUE, places), (URGENT, places), (SHADOWS, 1)):
+            DBOS.register_queue(name, worker_concurrency=at_once, polling_interval_sec=0.5)
         for study_uid in self._steps.store.unread_studies():
             self.touch(study_uid)
         for reading in self._steps.store.worklist([State.FINALISING]):

@@ -1,9 +1,9 @@
 """What Preread gives out: one file an output, each a pure function of a ``Report``.
 
 Rooms: ``seg`` (masks as DICOM Segmentation) and ``sr`` (TID 1500 structured report) make
-data sets; ``html`` the report as a page, ``key_images`` its pictures; ``codes`` holds the
-coded concepts, ``wording`` the sentences all of them say, ``source`` what a derived object
-takes from its source images.
+data sets, ``groups`` the measurement groups of an SR; ``html`` the report as a page,
+``key_images`` its pictures; ``codes`` holds the coded concepts, ``wording`` the sentences all
+of them say, ``source`` what a derived object takes from its source images.
 """
 
 from imaging.objects.html import render_report

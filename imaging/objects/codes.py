@@ -14,7 +14,8 @@ from imaging import finding
 from imaging.language import Language
 
 ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically Abnormal Structure")
-"""CID 7150, Segmentation Property Categories."""
+ANATOMICAL_STRUCTURE = Code("123037004", "SCT", "Anatomical Structure")
+"""CID 7150, Segmentation Property Categories: of a lesion, of an organ."""
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 """CID 7162, Surface Processing Algorithm Families."""
 
@@ -77,6 +78,8 @@ _CHINESE: dict[tuple[str, str], str] = {
     ("111000", "DCM"): "算法类别",
     ("123110", "DCM"): "人工智能",
     ("49755003", "SCT"): "形态异常结构",
+    ("123037004", "SCT"): "解剖结构",
+    ("276214006", "SCT"): "所见类别",
     ("118565006", "SCT"): "体积",
     ("112031", "DCM"): "CT 值",
     ("121401", "DCM"): "计算方式",

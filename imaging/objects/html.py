@@ -43,6 +43,9 @@ LABELS: dict[str, Text] = {
         ("impression", "Impression", "印象"),
         ("findings", "Findings", "所见"),
         ("rejected", "Rejected by the reader", "医师已否定"),
+        ("structures", "Structures", "结构"),
+        ("structure", "Structure", "结构"),
+        ("volume_ml", "Volume, ml", "体积（ml）"),
         ("number", "No.", "编号"),
         ("finding", "Finding", "所见"),
         ("slice", "Slice", "层"),
@@ -99,8 +102,8 @@ def render_report(
     }
     return _template().render(
         report=report,
-        model_name=f"{report.model.name} {report.model.version}",
-        title=report.model.title,
+        model_name=report.model_names,
+        title=report.title,
         pictures=pictures,
         rejected=[f for f in report.findings if f not in report.standing_findings],
         final=report.stage is Stage.FINAL,

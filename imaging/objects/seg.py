@@ -1,8 +1,8 @@
 """A report's masks as DICOM Segmentation (PS3.3 A.51, binary).
 
-One segment a standing finding, numbered 1, 2, ... in the report's order; a rejected finding
-has none, so in a final report the numbers can differ from the preliminary one's. What joins
-the two, and the SR, is the Tracking UID.
+One segment a standing finding, numbered 1, 2, ... in the report's order, then one an organ; a
+rejected finding has none, so in a final report the numbers can differ from the preliminary
+one's. What joins the two, and the SR, is the Tracking UID.
 """
 
 from __future__ import annotations
@@ -19,11 +19,16 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from imaging.errors import NothingToEncode
-from imaging.finding import Finding
+from imaging.finding import Finding, Structure
 from imaging.geometry import Grid
 from imaging.identity import derive_uid
 from imaging.language import Language
-from imaging.objects.codes import ABNORMAL_STRUCTURE, ARTIFICIAL_INTELLIGENCE, concept
+from imaging.objects.codes import (
+    ABNORMAL_STRUCTURE,
+    ANATOMICAL_STRUCTURE,
+    ARTIFICIAL_INTELLIGENCE,
+    concept,
+)
 from imaging.objects.source import (
     MANUFACTURER,
     NOT_FOR_CLINICAL_USE,
@@ -42,6 +47,8 @@ SERIES_NUMBER = 9101
 
 _COLOURS = ((82, 10, 65), (77, -25, -18), (75, -50, 40), (60, 75, -40), (60, 0, -50), (60, 60, 40))
 """CIELab of neighbouring segments: amber, cyan, green, magenta, blue, red."""
+_MOST_OVERLAP_BYTES = 2**29
+"""Masks that overlap are stacked, a byte a voxel and segment; more than this is not."""
 
 
 def make_seg(
@@ -51,11 +58,15 @@ def make_seg(
     *,
     slices: Sequence[SourceSlice | None],
 ) -> Dataset:
-    """Encode the standing findings' masks.
+    """Encode the masks of the standing findings and of the structures.
+
+    A lesion of one model may overlap an organ of another; both keep their voxels. Only where
+    that would take more than half a gigabyte at work (a hundred organs of a whole body) the
+    later segment gives way: what is a lesion's is then left out of the organ around it.
 
     Args:
         report: gives findings, identity and times; the same report makes the same bytes.
-        regions: mask of each standing finding by ``tracking_uid``, on the volume's grid.
+        regions: mask of each of them by ``tracking_uid``, on the volume's grid.
         source_headers: one per source image, in any order, pixels not needed.
         slices: the analysed volume's ``sources``: the image of slice k, None where the slice
             was interpolated; such slices have no image to lie on and are left out.
@@ -64,14 +75,14 @@ def make_seg(
         A Segmentation with one frame per segment and touched image, on the images' own planes.
 
     Raises:
-        NothingToEncode: no standing finding touches a source image.
+        NothingToEncode: nothing that stands touches a source image.
         ValueError: a mask, a header or the place of a slice does not fit (a mistake in our code).
     """
-    findings = report.standing_findings
-    for finding in findings:
-        if finding.tracking_uid not in regions:
-            raise ValueError(f"no mask was given for {finding.tracking_id}")
-    standing = [regions[f.tracking_uid] for f in findings]
+    marked = report.segmented
+    for each in marked:
+        if each.tracking_uid not in regions:
+            raise ValueError(f"no mask was given for {each.tracking_id}")
+    standing = [regions[each.tracking_uid] for each in marked]
     touched = _touched(standing, slices)
     if not touched:
         raise NothingToEncode("no standing finding touches a source image: there is no SEG to make")
@@ -93,13 +104,13 @@ def make_seg(
         source_images=images,
         pixel_array=_pixels(standing, [k for k, _ in touched], planes[0].shape),
         segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=[_segment(report, n, f) for n, f in enumerate(findings, start=1)],
+        segment_descriptions=[_segment(report, n, m) for n, m in enumerate(marked, start=1)],
         series_instance_uid=report.uid_of("seg-series"),
         series_number=series_number(report, SERIES_NUMBER),
         sop_instance_uid=report.uid_of("seg"),
         instance_number=1,
         manufacturer=MANUFACTURER,
-        manufacturer_model_name=report.model.name,
+        manufacturer_model_name=", ".join(m.name for m in report.all_models)[:64],
         software_versions=report.model.version,
         device_serial_number=report.model.sha256[:16] or "0",
         omit_empty_frames=True,
@@ -116,7 +127,9 @@ def make_seg(
 
 
 def _description(report: Report) -> str:
-    text = f"Lesions marked by {report.model.name} {report.model.version}, {report.stage.value}"
+    what = "Lesions" if not report.structures else "Structures"
+    what = "Lesions and structures" if report.structures and report.standing_findings else what
+    text = f"{what} marked by {report.model_names}, {report.stage.value}"
     return (f"{NOT_FOR_CLINICAL_USE}. {text}" if report.fake else text)[:64]
 
 
@@ -171,13 +184,14 @@ def _pixels(
     row = {k: t for t, k in enumerate(slices)}
     labels = np.zeros((len(slices), *shape), dtype=np.uint8 if len(regions) < 256 else np.uint16)
     overlap = False
-    for number, region in enumerate(regions, start=1):
+    # The first come last, so that they win where the stack would be too large.
+    for number, region in reversed(list(enumerate(regions, start=1))):
         for k, j, part in _parts(region):
             if k in row:
                 box = labels[row[k]][j]
                 overlap = overlap or bool(box[part].any())
                 box[part] = number
-    if not overlap:
+    if not overlap or labels.size * len(regions) > _MOST_OVERLAP_BYTES:
         return labels
     stack = np.zeros((*labels.shape, len(regions)), dtype=np.uint8)
     for index, region in enumerate(regions):
@@ -192,23 +206,27 @@ def _parts(region: Region) -> list[tuple[int, tuple[slice, slice], NDArray[np.bo
     return [(region.start[0] + k, (j, i), plane) for k, plane in enumerate(region.voxels)]
 
 
-def _segment(report: Report, number: int, finding: Finding) -> SegmentDescription:
+def _segment(report: Report, number: int, marked: Finding | Structure) -> SegmentDescription:
+    model = report.model_of(marked)
     algorithm = AlgorithmIdentificationSequence(
-        name=report.model.name,
+        name=model.name,
         family=ARTIFICIAL_INTELLIGENCE,
-        version=report.model.version,
+        version=model.version,
         source=MANUFACTURER,
     )
+    organ = isinstance(marked, Structure)
+    # Of a spleen there is no more to say than that it is one.
+    lies_in = not organ or marked.site.value != marked.label.value
     return SegmentDescription(
         segment_number=number,
-        segment_label=finding.tracking_id[:64],
-        segmented_property_category=ABNORMAL_STRUCTURE,
-        segmented_property_type=concept(finding.label, Language.EN),
+        segment_label=marked.tracking_id[:64],
+        segmented_property_category=ANATOMICAL_STRUCTURE if organ else ABNORMAL_STRUCTURE,
+        segmented_property_type=concept(marked.label, Language.EN),
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=algorithm,
-        tracking_uid=finding.tracking_uid,
-        tracking_id=finding.tracking_id,
-        anatomic_regions=[concept(finding.site, Language.EN)],
+        tracking_uid=marked.tracking_uid,
+        tracking_id=marked.tracking_id,
+        anatomic_regions=[concept(marked.site, Language.EN)] if lies_in else None,
         display_color=CIELabColor(*_COLOURS[(number - 1) % len(_COLOURS)]),
     )
 

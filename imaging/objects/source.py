@@ -161,7 +161,7 @@ def series_description(report: Report, what: str = "") -> str:
     """For instance ``Preread Lung nodules SEG (preliminary)``; 64 characters at most (LO)."""
     prefix = f"{NOT_FOR_CLINICAL_USE} " if report.fake else ""
     suffix = f"{' ' + what if what else ''} ({report.stage.value})"
-    title = report.model.title.en.replace("\\", " ")
+    title = report.title.en.replace("\\", " ")
     head = f"{prefix}{MANUFACTURER} "
     return head + title[: 64 - len(head) - len(suffix)].rstrip() + suffix
 
@@ -231,7 +231,7 @@ def _copied(header: Dataset, keyword: str, guess: bool) -> DataElement:
 
 
 def finish(dataset: Dataset, header: Dataset, report: Report) -> None:
-    """Patient and study from the source, its character set or UTF-8, and fixed times; in place.
+    """Patient and study from the source, character set, fixed times, all versions; in place.
 
     The source's SpecificCharacterSet is kept when it can hold what Preread itself wrote;
     otherwise the whole object becomes ISO_IR 192.
@@ -261,5 +261,7 @@ def finish(dataset: Dataset, header: Dataset, report: Report) -> None:
     for prefix in ("InstanceCreation", "Content", "Series"):
         setattr(dataset, f"{prefix}Date", created.strftime("%Y%m%d"))
         setattr(dataset, f"{prefix}Time", created.strftime("%H%M%S.%f"))
+    if len(report.all_models) > 1:
+        dataset.SoftwareVersions = [model.version for model in report.all_models]
     for equipment in dataset.get("ContributingEquipmentSequence") or ():
         equipment.ContributionDateTime = created.strftime("%Y%m%d%H%M%S.%f")

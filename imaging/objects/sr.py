@@ -3,7 +3,8 @@
 Each standing finding has two measurement groups with one Tracking Unique Identifier, because
 viewers read different halves: a volumetric group (TID 1411) that points at the SEG's segment,
 and a planar group (TID 1410) with the outline on the key image as SCOORD. A viewer that merges
-groups by that UID sees one lesion with all its measurements.
+groups by that UID sees one lesion with all its measurements. An organ has the volumetric group
+alone, its finding category "Anatomical Structure".
 
 What TID 1500 has no row for (the statement that software wrote this, warnings, the reader's
 impression) stands as TEXT under the root; the template is extensible.
@@ -12,52 +13,34 @@ impression) stands as TEXT under the root; the template is extensible.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
 
-import numpy as np
 from highdicom.sr import (
-    AlgorithmIdentification,
     CodeContentItem,
-    CodedConcept,
     ComprehensiveSR,
     ContainerContentItem,
     ContentSequence,
     DeviceObserverIdentifyingAttributes,
-    FindingSite,
-    GraphicTypeValues,
-    ImageRegion,
     LanguageOfContentItemAndDescendants,
-    Measurement,
     ObserverContext,
     PersonObserverIdentifyingAttributes,
-    PlanarROIMeasurementsAndQualitativeEvaluations,
-    ReferencedSegment,
     RelationshipTypeValues,
-    ScoordContentItem,
-    SourceImageForRegion,
-    SourceSeriesForSegmentation,
     TextContentItem,
-    TrackingIdentifier,
-    VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 
-from imaging.finding import Finding, ImageReference, Outline
-from imaging.geometry import Point
 from imaging.identity import derive_uid
 from imaging.language import Language
 from imaging.objects import codes as c
+from imaging.objects.groups import lesion_groups, organ_group
 from imaging.objects.source import (
     MANUFACTURER,
     NOT_FOR_CLINICAL_USE,
-    Plane,
     evidence,
     finish,
     local_time,
-    plane_of,
     series_description,
     series_number,
 )
@@ -70,13 +53,6 @@ from imaging.objects.wording import (
 from imaging.report import Report, Stage
 
 SERIES_NUMBER = 9102
-
-
-class _Shared(TypedDict):
-    tracking_identifier: TrackingIdentifier
-    finding_type: CodedConcept
-    finding_sites: list[FindingSite]
-    algorithm_id: AlgorithmIdentification
 
 
 def make_sr(
@@ -124,7 +100,7 @@ def make_sr(
         sop_instance_uid=report.uid_of("sr"),
         instance_number=1,
         manufacturer=MANUFACTURER,
-        manufacturer_model_name=report.model.name,
+        manufacturer_model_name=", ".join(m.name for m in report.all_models)[:64],
         software_versions=report.model.version,
         device_serial_number=report.model.sha256[:16] or "0",
         series_description=series_description(report),
@@ -172,11 +148,13 @@ def _document(
         )
     )
     findings = report.standing_findings
-    if findings:
+    if report.segmented:
         measurements = _container(c.IMAGING_MEASUREMENTS)
         for finding in findings:
-            for group in _groups(report, finding, headers, seg, language):
+            for group in lesion_groups(report, finding, headers, seg, language):
                 measurements.ContentSequence.extend(group)
+        for structure in report.structures:
+            measurements.ContentSequence.extend(organ_group(report, structure, seg, language))
         items.append(measurements)
     evaluations = _container(c.QUALITATIVE_EVALUATIONS)
     evaluations.ContentSequence.append(
@@ -222,149 +200,11 @@ def _observers(report: Report) -> ContentSequence:
         uid=derive_uid("device", report.model.name, report.model.version, report.model.sha256),
         name=MANUFACTURER,
         manufacturer_name=MANUFACTURER,
-        model_name=f"{report.model.name} {report.model.version}",
+        model_name=report.model_names,
         serial_number=report.model.sha256 or None,
     )
     items.extend(ObserverContext(codes.DCM.Device, device))
     return items
-
-
-def _groups(
-    report: Report,
-    finding: Finding,
-    headers: Sequence[Dataset],
-    seg: Dataset | None,
-    language: Language,
-) -> list[ContentSequence]:
-    """TID 1411 on the SEG's segment and TID 1410 on the key image."""
-    sizes = [
-        _measured(c.VOLUME, finding.volume_mm3, c.MM3, digits=1),
-        _measured(c.ATTENUATION, finding.mean_hu, c.HU, digits=1, derivation=c.MEAN),
-        _measured(c.CERTAINTY, 100 * finding.score, c.PERCENT, digits=1),
-    ]
-    axes = [
-        _measured(c.LONG_AXIS, finding.long_axis_mm, c.MM, digits=2),
-        _measured(c.SHORT_AXIS, finding.short_axis_mm, c.MM, digits=2),
-    ]
-    outline = _largest(finding.key_outlines)
-    groups: list[ContentSequence] = []
-    if seg is not None:
-        volumetric = VolumetricROIMeasurementsAndQualitativeEvaluations(
-            **_identity(report, finding, language),
-            referenced_segment=ReferencedSegment(
-                sop_class_uid=seg.SOPClassUID,
-                sop_instance_uid=seg.SOPInstanceUID,
-                segment_number=_segment_number(seg, finding),
-                source_series=SourceSeriesForSegmentation(report.series_uid),
-            ),
-            measurements=sizes if outline is not None else [*sizes, *axes],
-        )
-        groups.append(volumetric)
-    if outline is not None:
-        plane = _key_plane(finding, headers)
-        planar = PlanarROIMeasurementsAndQualitativeEvaluations(
-            **_identity(report, finding, language),
-            referenced_region=_region(outline),
-            measurements=axes if seg is not None else [*sizes, *axes],
-        )
-        _draw(planar, c.LONG_AXIS, finding.long_axis_lps_mm, plane, finding.key_image)
-        _draw(planar, c.SHORT_AXIS, finding.short_axis_lps_mm, plane, finding.key_image)
-        groups.append(planar)
-    if not groups:
-        raise ValueError(f"{finding.tracking_id} has neither a segment nor an outline to refer to")
-    words = report.review_of(finding).text.strip()
-    if words:
-        groups[0][0].ContentSequence.append(_text(c.COMMENT, words))
-    return groups
-
-
-def _identity(report: Report, finding: Finding, language: Language) -> _Shared:
-    """What both groups of a finding share."""
-    return {
-        "tracking_identifier": TrackingIdentifier(
-            uid=finding.tracking_uid, identifier=finding.tracking_id
-        ),
-        "finding_type": c.concept(finding.label, language),
-        "finding_sites": [FindingSite(anatomic_location=c.concept(finding.site, language))],
-        "algorithm_id": AlgorithmIdentification(
-            name=report.model.name,
-            version=report.model.version,
-        ),
-    }
-
-
-def _segment_number(seg: Dataset, finding: Finding) -> int:
-    for segment in seg.SegmentSequence:
-        if segment.get("TrackingUID") == finding.tracking_uid:
-            return int(segment.SegmentNumber)
-    raise ValueError(f"the SEG has no segment with the tracking UID of {finding.tracking_id}")
-
-
-def _measured(
-    name: Code,
-    value: float,
-    unit: Code,
-    *,
-    digits: int,
-    derivation: Code | None = None,
-) -> Measurement:
-    return Measurement(
-        name=name, value=round(float(value), digits), unit=unit, derivation=derivation
-    )
-
-
-def _area(outline: Outline) -> float:
-    x, y = np.asarray(outline.points, dtype=np.float64).T
-    return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
-
-
-def _largest(outlines: Sequence[Outline]) -> Outline | None:
-    """TID 1410 takes one region: the biggest part where the mask falls apart on the image."""
-    drawable = [o for o in outlines if len(o.points) >= 3]
-    return max(drawable, key=_area, default=None)
-
-
-def _source_image(image: ImageReference) -> SourceImageForRegion:
-    return SourceImageForRegion(
-        referenced_sop_class_uid=image.sop_class_uid,
-        referenced_sop_instance_uid=image.sop_instance_uid,
-        referenced_frame_numbers=None if image.frame_number is None else [image.frame_number],
-    )
-
-
-def _region(outline: Outline) -> ImageRegion:
-    """The closed outline; its first point again at the end, as PS3.3 C.18.6.1.2 wants it."""
-    points = np.asarray([*outline.points, outline.points[0]], dtype=np.float64)
-    return ImageRegion(GraphicTypeValues.POLYLINE, points, _source_image(outline.image))
-
-
-def _key_plane(finding: Finding, headers: Sequence[Dataset]) -> Plane:
-    for header in headers:
-        if header.SOPInstanceUID == finding.key_image.sop_instance_uid:
-            return plane_of(header, finding.key_image.frame_number)
-    raise ValueError(f"no header was given for the key image of {finding.tracking_id}")
-
-
-def _draw(
-    planar: ContentSequence,
-    name: Code,
-    ends: tuple[Point, Point],
-    plane: Plane,
-    image: ImageReference,
-) -> None:
-    """Hang the line that was measured under its number (INFERRED FROM SCOORD); in place."""
-    columns_rows = np.maximum(plane.to_image(np.asarray(ends, dtype=np.float64)), 0.0)
-    line = ScoordContentItem(
-        name=c.PATH,
-        graphic_type=GraphicTypeValues.POLYLINE,
-        graphic_data=columns_rows,
-        relationship_type=RelationshipTypeValues.INFERRED_FROM,
-    )
-    line.ContentSequence = ContentSequence([_source_image(image)])
-    for item in planar[0].ContentSequence:
-        if item.name == name:
-            children = list(item.get("ContentSequence") or [])
-            item.ContentSequence = ContentSequence([*children, line])
 
 
 def _container(name: Code) -> ContainerContentItem:

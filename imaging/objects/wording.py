@@ -8,7 +8,7 @@ from imaging.report import Report, Verdict
 
 def preliminary_statement(report: Report) -> Text:
     """Who wrote this and that nobody has looked yet."""
-    model = f"{report.model.name} {report.model.version}"
+    model = report.model_names
     return Text(
         en=f"Preliminary result made by software ({model}); not verified by a physician. "
         "It does not replace the reading of the images.",
@@ -18,7 +18,7 @@ def preliminary_statement(report: Report) -> Text:
 
 def verified_statement(report: Report) -> Text:
     """What the signature covers."""
-    model = f"{report.model.name} {report.model.version}"
+    model = report.model_names
     return Text(
         en=f"Findings were marked and measured by software ({model}) and verified by the reader.",
         zh=f"所见由软件（{model}）标记并测量，已经医师核实。",

@@ -16,7 +16,10 @@ RuntimeName = Literal["auto", "onnx", "openvino", "torch", "triton"]
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """An ONNX file; every input and output float32, first axis the batch."""
+    """An ONNX file; every input and output float32, first axis the batch.
+
+    OpenVINO's own files (``.xml``, its ``.bin`` beside it) count as one for OpenVINO.
+    """
 
     path: Path
 
@@ -82,9 +85,14 @@ class RuntimeOptions:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: anything below fp32 passes a gate first (``models.precision``).
         threads: CPU threads; 0: all cores.
+        tensorrt: ONNX Runtime builds a TensorRT engine (NVIDIA; the first run of a patch shape
+            takes minutes, the engine is kept beside the model).
+        cuda_graphs: PyTorch replays a recorded graph for a patch shape that repeats (NVIDIA).
     """
 
     runtime: RuntimeName = "auto"
     device: str = "auto"
     precision: Precision = "fp32"
     threads: int = 0
+    tensorrt: bool = False
+    cuda_graphs: bool = False

@@ -16,6 +16,7 @@ from imaging.lungs import lung_mask
 from imaging.volume import Volume
 from models import nodules
 from models.runtime.onnx import OnnxRuntime
+from models.runtime.source import OnnxFile, RuntimeOptions
 from models.tiling import Tiling, run_tiled
 from models.training.lungs_data import load_lungs
 from models.training.matching import match, wilson
@@ -71,7 +72,9 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="print every finding of plain lungs")
     options = parser.parse_args()
 
-    detector = OnnxRuntime(options.model / "detector.onnx", 2)
+    detector = OnnxRuntime(
+        OnnxFile(options.model / "detector.onnx"), RuntimeOptions(device="cpu", threads=2)
+    )
     scores: list[list[float]] = [[] for _ in SIZES_MM]  # the hit's score, -inf where missed
     false: dict[str, list[float]] = {}
     for study in studies_of(options):

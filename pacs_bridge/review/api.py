@@ -28,6 +28,7 @@ from pacs_bridge.review.room import KnownVisit, header_token
 from pacs_bridge.review.rows import worklist
 from pacs_bridge.states import DeliveryState, State
 from pacs_bridge.store import Delivery, Reading
+from pacs_bridge.workers.state import EngineState
 
 router = APIRouter(prefix="/api", tags=["review"])
 
@@ -186,6 +187,12 @@ def list_studies(visit: KnownVisit, state: str = "", q: str = "") -> list[StudyO
     """The studies, newest first; ``state`` and ``q`` as on the page."""
     visit.room.views.note(visit.who.who, "worklist-viewed", detail=f"api, {state!r}, {q!r}")
     return [StudyOut(**_study(reading)) for reading in worklist(visit.room.store, state, q).rows]
+
+
+@router.get("/engine", responses=PROBLEMS)
+def engine(visit: KnownVisit) -> EngineState:
+    """How workers and models stand: what waits, what is warm, batches and memory."""
+    return visit.room.studio.engine()
 
 
 @router.get("/studies/{study_uid}", responses=PROBLEMS)

@@ -19,7 +19,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from imaging.errors import ImagingError
 from pacs_bridge.auth import SESSION_S, Gate, session_key
 from pacs_bridge.errors import BridgeError, UnknownStudy, WrongState
-from pacs_bridge.review import actions, api, login, pages, pictures
+from pacs_bridge.review import actions, api, engine, login, pages, pictures
 from pacs_bridge.review.guard import HEADERS, Guard
 from pacs_bridge.review.labels import LABELS
 from pacs_bridge.review.room import HERE, BadToken, NotLoggedIn, Room, visit
@@ -65,7 +65,7 @@ def create_app(settings: Settings, store: Store, studio: Studio) -> FastAPI:
     )
     app.state.room = Room(settings, store, studio, gate)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
-    for room in (login, pages, actions, pictures, api):
+    for room in (login, pages, engine, actions, pictures, api):
         app.include_router(room.router)
     app.add_api_route("/healthz", _healthz, include_in_schema=False)
     app.add_exception_handler(NotLoggedIn, _not_logged_in)

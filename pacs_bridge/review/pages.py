@@ -121,7 +121,7 @@ def show_study(
     """The study's page, maybe with what went wrong and what was typed."""
     store, report = visit.room.store, reading.report
     newest = find_reading(store, reading.study.study_uid)
-    plan = read_plan(reading.plan)
+    plans = read_plan(reading.plan)
     return visit.page(
         "study.html",
         status,
@@ -139,8 +139,8 @@ def show_study(
         decided=_decided(report),
         seen_reviews=version_of_reviews(report) if report else "",
         seen_impression=version_of_text(report.impression) if report else "",
-        plan=plan,
-        plan_damaged=bool(reading.plan) and plan is None,
+        plans=plans or (),
+        plan_damaged=bool(reading.plan) and plans is None,
         files=[kind for kind in FILES if visit.room.studio.object_path(reading, kind)],
         events=_events(visit, reading),
         **_deliveries(visit, reading),

@@ -21,6 +21,7 @@ class SeriesVerdict(BaseModel):
     description: str | None = None
     images: int | None = None
     accepted: bool = False
+    role: str = ""
     notices: tuple[Notice, ...] = ()
 
 
@@ -32,11 +33,22 @@ class Plan(BaseModel):
     model: str = ""
     chosen: str | None = None
     verdicts: tuple[SeriesVerdict, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
-def read_plan(text: str) -> Plan | None:
-    """The plan, or None where it can't be understood."""
-    try:
-        return Plan.model_validate_json(text)
-    except ValidationError:
-        return None
+class _Plans(BaseModel):
+    plans: tuple[Plan, ...]
+
+
+def read_plan(text: str) -> tuple[Plan, ...] | None:
+    """The plan of each model, or None where it can't be understood.
+
+    Before a study could be read by several models, one model's plan was kept alone.
+    """
+    for kind in (_Plans, Plan):
+        try:
+            read = kind.model_validate_json(text)
+        except ValidationError:
+            continue
+        return read.plans if isinstance(read, _Plans) else (read,)
+    return None

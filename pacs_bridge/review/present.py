@@ -57,6 +57,22 @@ def span(at: float, language: Language) -> str:
     return label("seconds", language, n=int(seconds))
 
 
+def duration(seconds: float, language: Language) -> str:
+    """How long something takes or took, in its two largest units."""
+    left = int(seconds)
+    parts: list[str] = []
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1)):
+        if left >= size or (size == 1 and not parts):
+            parts.append(label(unit, language, n=left // size))
+            left %= size
+    return " ".join(parts[:2])
+
+
+def memory(count: int) -> str:
+    """Bytes in MB, from 1 GB on in GB."""
+    return f"{count / 1e6:,.0f} MB" if count < 1e9 else f"{count / 1e9:,.1f} GB"
+
+
 def size_mm(long_axis: float, short_axis: float) -> str:
     """``12.3 × 8.0 mm``."""
     return f"{long_axis:.1f} × {short_axis:.1f} mm"

@@ -99,6 +99,7 @@ class Room:
             iso=present.iso,
             volume=present.volume,
             number=present.number,
+            memory=present.memory,
         )
         environment.globals.update(size_mm=present.size_mm)
         return environment
@@ -141,6 +142,9 @@ class Visit:
         def span(at: float) -> str:
             return present.span(at, self.language)
 
+        def duration(seconds: float) -> str:
+            return present.duration(seconds, self.language)
+
         def say_text(text: Text) -> str:
             return text.in_(self.language)
 
@@ -148,6 +152,7 @@ class Visit:
             t=self.say,
             text=say_text,
             span=span,
+            duration=duration,
             language=self.language,
             html_language="zh-CN" if self.language is Language.ZH else "en",
             site=self.room.settings.site,

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from imaging.report import Signature
 from pacs_bridge.store import Reading
+from pacs_bridge.workers.state import EngineState
 
 ObjectKind = Literal["SR", "SEG", "report.html", "findings.json"]
 
@@ -54,4 +55,8 @@ class Studio(Protocol):
         Raises:
             UnknownStudy: no such delivery.
         """
+        ...
+
+    def engine(self) -> EngineState:
+        """How workers and models stand."""
         ...

@@ -35,6 +35,7 @@ from tests.unit.imaging.objects.made import (
     block,
     make_study,
     two_findings,
+    with_organ,
 )
 
 
@@ -150,6 +151,32 @@ def test_dciodvfy_finds_no_error(
     for report in (study.report(), final(study), study.report(fake=True)):
         for path in objects(study, report, tmp_path, language=language):
             assert dciodvfy_errors(path) == []
+
+
+def test_dciodvfy_finds_no_error_with_organs(tmp_path: Path) -> None:
+    study = with_organ()
+    report = study.report()
+    other = report.model.model_copy(update={"name": "spleens", "version": "7"})
+    alone = report.model_copy(update={"findings": ()})
+    for each in (report, report.model_copy(update={"models": (report.model, other)}), alone):
+        for path in objects(study, each, tmp_path):
+            assert dciodvfy_errors(path) == []
+
+
+def test_dcmqi_reads_an_organ_and_its_volume(tmp_path: Path) -> None:
+    study = with_organ()
+    seg, sr = objects(study, study.report(), tmp_path)
+    assert_dcmqi_gives_the_mask(seg, study, tmp_path)
+    run(tool("tid1500reader"), "--inputDICOM", sr, "--outputMetadata", tmp_path / "sr.json")
+    read = json.loads((tmp_path / "sr.json").read_text())
+    (structure,) = study.structures
+    (group,) = [
+        g for g in read["Measurements"] if g["TrackingUniqueIdentifier"] == structure.tracking_uid
+    ]
+    assert group["Finding"]["CodeValue"] == "78961009"
+    assert group["ReferencedSegment"] == structure.segment_number
+    values = {item["quantity"]["CodeValue"]: item["value"] for item in group["measurementItems"]}
+    assert float(values["118565006"]) == pytest.approx(structure.volume_mm3, abs=0.05)
 
 
 def test_dciodvfy_finds_no_error_without_findings(tmp_path: Path) -> None:

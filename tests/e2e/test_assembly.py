@@ -151,6 +151,6 @@ def test_a_study_that_no_model_suits_says_why_on_the_page_and_in_the_log(
         60,
         "the second refusal",
     )
-    plan = json.loads(reading.plan)
+    (plan,) = json.loads(reading.plan)["plans"]
     assert plan["chosen"] is None
     assert plan["verdicts"][0]["notices"][0]["code"] == "too-thick"

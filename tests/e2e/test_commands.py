@@ -96,6 +96,10 @@ def test_models_are_listed_shown_and_verified(capsys: pytest.CaptureFixture[str]
     assert "enabled" in out
     status, out, _ = _run(capsys, "models", "show", "lung_nodule_reference")
     assert status == 0
+    for said in ("肺结节", "27925004", "maximum_slice_mm = 5.0", "score >= 0.8", "# Lung nodule"):
+        assert said in out
+    status, out, _ = _run(capsys, "models", "show", "lung_nodule_reference", "--json")
+    assert status == 0
     assert json.loads(out)["reference_weights"] is True
     status, out, _ = _run(capsys, "models", "verify", "lung_nodule_reference")
     assert status == 0

@@ -307,7 +307,7 @@ def test_nothing_sticks_out_sideways(
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     try:
-        for path in ("/", *(f"/studies/{study.study_uid}" for study in studies.values())):
+        for path in ("/", "/engine", *(f"/studies/{s.study_uid}" for s in studies.values())):
             browser.get(server.url + path)
             find(browser, "main")
             script = "return document.documentElement.scrollWidth - document.body.clientWidth"

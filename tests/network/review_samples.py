@@ -31,6 +31,7 @@ from pacs_bridge.errors import UnknownStudy
 from pacs_bridge.review.studio import ObjectKind
 from pacs_bridge.states import DeliveryState, State
 from pacs_bridge.store import Delivery, Instance, Reading, Store, Study
+from pacs_bridge.workers.state import EngineState
 
 SIGNED = Signature(
     name="Chen^Li=陈^丽",
@@ -238,6 +239,7 @@ class SampleStudio:
     folder: Path
     signed: list[tuple[str, int, Signature, str]] = field(default_factory=list)
     retried: list[tuple[str, str, str]] = field(default_factory=list)
+    engine_state: EngineState = field(default_factory=EngineState)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def key_image(self, reading: Reading, tracking_uid: str) -> bytes:
@@ -288,6 +290,10 @@ class SampleStudio:
     def begin_again(self, study_uid: str, revision: int, who: str) -> None:
         """As the server does, without the work that follows."""
         self.store.reopen(study_uid, revision, who)
+
+    def engine(self) -> EngineState:
+        """What was put here."""
+        return self.engine_state
 
     def retry_delivery(self, sop_instance_uid: str, destination: str, who: str) -> None:
         """Keep that it was asked for."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from imaging.geometry import Grid
 from imaging.resample import (
     axial_grid,
+    from_sitk,
     resample,
     resample_mask,
     resample_probability,
@@ -139,3 +141,20 @@ def test_rounded_header_cosines_are_straight_enough() -> None:
     image = to_sitk(source.voxels, source.grid)
     point = image.TransformIndexToPhysicalPoint((17, 19, 13))
     assert point == pytest.approx(source.grid.to_lps((13, 19, 17)), abs=0.01)
+
+
+@pytest.mark.parametrize("orientation", [AXIAL, CORONAL, (0.8, 0.6, 0, -0.6, 0.8, 0)])
+def test_back_from_simpleitk(orientation: tuple[float, ...]) -> None:
+    there = grid(orientation=orientation)
+    voxels = np.arange(np.prod(there.shape), dtype=np.int16).reshape(there.shape)
+    back, place = from_sitk(to_sitk(voxels, there))
+    assert np.array_equal(back, voxels)
+    assert place.same_as(there, tolerance_mm=1e-6)
+    both, place = from_sitk(sitk.JoinSeries([to_sitk(voxels, there), to_sitk(-voxels, there)]))
+    assert np.array_equal(both, np.stack([voxels, -voxels]))
+    assert place.same_as(there, tolerance_mm=1e-6)
+
+
+def test_a_picture_is_no_volume() -> None:
+    with pytest.raises(ValueError, match="2 axes"):
+        from_sitk(sitk.Image([3, 4], sitk.sitkUInt8))

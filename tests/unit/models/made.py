@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
 from imaging.geometry import Grid, Point
 from imaging.volume import Volume
@@ -48,6 +51,66 @@ def write_model(folder: Path, weights: bytes = b"weights") -> Path:
     text = SPEC.format(name=folder.name, sha=sha)
     (folder / "preread.toml").write_text(text, encoding="utf-8")
     return folder
+
+
+def write_bright_model(folder: Path, **changes: str) -> Path:
+    """A model's folder whose ONNX networks do what the classes below do.
+
+    ``changes`` replaces text of its ``preread.toml``: ``version="2.0"`` and so on, by key.
+    """
+    folder.mkdir(parents=True)
+    text = SPEC.format(name=folder.name, sha="SHA")
+    for key, value in changes.items():
+        text, count = re.subn(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
+        assert count == 1, key
+    for role, network in (("detector", _detector()), ("mask", _mask())):
+        (folder / f"{role}.onnx").write_bytes(network)
+        sha = hashlib.sha256(network).hexdigest()
+        text = text.replace(f'{role} = "SHA"', f'{role} = "{sha}"')
+    (folder / "preread.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def _detector() -> bytes:
+    """:class:`BrightDetector` as ONNX."""
+    helper = pytest.importorskip("onnx").helper
+    node = helper.make_node
+    return _network(
+        [
+            node("AveragePool", ["x"], ["cells"], kernel_shape=[4, 4, 4], strides=[4, 4, 4]),
+            node("Greater", ["cells", "bright"], ["is_bright"]),
+            node("Add", ["cells", "three"], ["high"]),
+            node("Where", ["is_bright", "high", "low"], ["logits"]),
+            node("Mul", ["cells", "zero"], ["nothing"]),
+            node("Add", ["nothing", "log_12_mm"], ["size"]),
+            node("Concat", ["logits", "size"], ["y"], axis=1),
+        ],
+        {"bright": 1.6, "three": 3.0, "low": -9.0, "zero": 0.0, "log_12_mm": float(np.log(12.0))},
+    )
+
+
+def _mask() -> bytes:
+    """:class:`BrightMask` as ONNX."""
+    node = pytest.importorskip("onnx").helper.make_node
+    return _network(
+        [node("Sub", ["x", "half"], ["above"]), node("Mul", ["above", "steep"], ["y"])],
+        {"half": 0.5, "steep": 20.0},
+    )
+
+
+def _network(nodes: list[Any], numbers: dict[str, float]) -> bytes:
+    onnx = pytest.importorskip("onnx")
+    helper, floats = onnx.helper, onnx.TensorProto.FLOAT
+    shape = ["n", None, None, None, None]
+    graph = helper.make_graph(
+        nodes,
+        "made",
+        [helper.make_tensor_value_info("x", floats, shape)],
+        [helper.make_tensor_value_info("y", floats, shape)],
+        [helper.make_tensor(name, floats, [], [value]) for name, value in numbers.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return bytes(model.SerializeToString())
 
 
 class Here:

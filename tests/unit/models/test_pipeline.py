@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 
 
 def find(model: LoadedModel, volume: Volume, **networks: Runtime) -> Lesions:
-    return find_lesions(volume, model.spec, {**model.networks, **networks})
+    other = replace(model, networks={**model.networks, **networks})
+    return find_lesions([volume], other, other.runners)
 
 
 def dice(region: Region, centre: Point, diameter: float) -> float:
@@ -67,8 +69,8 @@ def test_the_best_comes_first_and_the_number_has_a_limit(model: LoadedModel) -> 
     ]
     assert two[0].score > two[1].score
     point = model.spec.operating_point.model_copy(update={"most_findings": 1})
-    few = model.spec.model_copy(update={"operating_point": point})
-    (one,) = find_lesions(volume, few, model.networks).candidates
+    few = replace(model, spec=model.spec.model_copy(update={"operating_point": point}))
+    (one,) = find(few, volume).candidates
     assert one.score == two[0].score
 
 
@@ -76,8 +78,8 @@ def test_a_higher_threshold_finds_less(model: LoadedModel) -> None:
     volume = chest(chest_grid(), ((LEFT, 20.0, 180), (RIGHT, 20.0, 250)))
     low, high = sorted(c.score for c in find(model, volume).candidates)
     point = model.spec.operating_point.model_copy(update={"score_threshold": (low + high) / 2})
-    strict = model.spec.model_copy(update={"operating_point": point})
-    assert [c.score for c in find_lesions(volume, strict, model.networks).candidates] == [high]
+    strict = replace(model, spec=model.spec.model_copy(update={"operating_point": point}))
+    assert [c.score for c in find(strict, volume).candidates] == [high]
 
 
 def test_bone_is_no_lung_nodule(model: LoadedModel) -> None:
@@ -157,7 +159,7 @@ def test_a_failing_network_is_the_caller_s_to_retry(model: LoadedModel, role: st
 def test_steps_are_told_and_timed(model: LoadedModel) -> None:
     steps: list[str] = []
     told: Callable[[str], None] = steps.append
-    lesions = find_lesions(chest(chest_grid()), model.spec, model.networks, told)
+    lesions = find_lesions([chest(chest_grid())], model, model.runners, told)
     assert steps == ["lungs", "resample", "detect", "segment"]
     assert set(lesions.seconds) == set(steps)
     assert all(seconds >= 0 for seconds in lesions.seconds.values())

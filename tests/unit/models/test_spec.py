@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import SpecError
-from models.spec import find_spec, list_specs, read_spec, verify_files
+from models.spec import find_spec, list_specs, look_up, model_folders, read_spec, verify_files
 from tests.unit.models.made import SPEC, write_model
 
 
@@ -115,6 +115,68 @@ def test_an_unknown_model_lists_the_known(tmp_path: Path) -> None:
     write_model(tmp_path / "some-model")
     with pytest.raises(SpecError, match="no model is called 'nosuch'.*some-model"):
         find_spec("nosuch", [tmp_path])
+
+
+def test_what_a_person_must_fill_in_is_named(model: Path) -> None:
+    assert read_spec(model).unfilled == ()
+    edited(model, 'value = "27925004"', 'value = " "')
+    edited(model, 'zh = "全部"', 'zh = ""')
+    edited(model, 'version = "1.0"', 'version = "1.0"\nto_check = ["input.modality"]')
+    spec = look_up("some-model", [model.parent])
+    assert spec.unfilled == ("limits.zh", "labels.0.code.value", "input.modality")
+    with pytest.raises(
+        SpecError, match=r"limits\.zh, labels\.0\.code\.value, input\.modality;"
+    ) as said:
+        find_spec("some-model", [model.parent])
+    assert str(model / "preread.toml") in str(said.value)
+
+
+def test_an_ignored_label_needs_no_code(model: Path) -> None:
+    edited(model, 'value = "27925004"', 'value = ""')
+    edited(model, "[[labels]]", '[[labels]]\nkind = "ignored"')
+    assert find_spec("some-model", [model.parent]).unfilled == ()
+
+
+def test_a_model_without_weights_is_shown_but_does_not_run(model: Path) -> None:
+    text = (model / "preread.toml").read_text(encoding="utf-8")
+    (model / "preread.toml").write_text(text.split("[files]")[0], encoding="utf-8")
+    assert not look_up("some-model", [model.parent]).installed
+    with pytest.raises(SpecError, match="weights are not here; bring them: `preread models add"):
+        find_spec("some-model", [model.parent])
+    origin = '[origin]\nurl = "https://a.example/b.zip"\nversion = "1"\nlicence = "MIT"\n'
+    (model / "preread.toml").write_text(text.split("[files]")[0] + origin, encoding="utf-8")
+    with pytest.raises(SpecError, match="`preread models pull some-model` fetches them"):
+        find_spec("some-model", [model.parent])
+
+
+def test_a_model_on_a_triton_server_has_no_files_here(model: Path) -> None:
+    text = (model / "preread.toml").read_text(encoding="utf-8").split("[files]")[0]
+    network = '[network]\nkind = "triton"\nurl = "grpc://gpu:8001"\nmodel = "lung"\n'
+    (model / "preread.toml").write_text(text + network, encoding="utf-8")
+    assert find_spec("some-model", [model.parent]).installed
+
+
+def test_one_wrong_model_does_not_hide_the_others(tmp_path: Path) -> None:
+    write_model(tmp_path / "good")
+    (write_model(tmp_path / "bad") / "preread.toml").write_text("name = ")
+    write_model(tmp_path / ".incoming")
+    assert find_spec("good", [tmp_path]).name == "good"
+    assert {"good", "bad"} <= set(model_folders([tmp_path]))
+    assert ".incoming" not in model_folders([tmp_path])
+    with pytest.raises(SpecError, match="no model is called 'nosuch'.*bad.*good"):
+        find_spec("nosuch", [tmp_path])
+
+
+def test_a_large_file_is_hashed_piece_by_piece(model: Path) -> None:
+    path = model / "mask.onnx"
+    with path.open("wb") as file:
+        file.truncate(50_000_000)
+    wanted = hashlib.sha256(bytes(50_000_000)).hexdigest()
+    text = (model / "preread.toml").read_text(encoding="utf-8")
+    old = hashlib.sha256(b"weights").hexdigest()
+    head, _, tail = text.rpartition(old)
+    (model / "preread.toml").write_text(head + wanted + tail, encoding="utf-8")
+    verify_files(read_spec(model))
 
 
 def test_the_spec_here_is_the_one_that_was_meant() -> None:

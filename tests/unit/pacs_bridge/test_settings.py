@@ -93,6 +93,11 @@ def test_the_template_with_everything_switched_on_is_valid(tmp_path: Path) -> No
         ("report_language = 'de'", "report_language"),
         ("[storage]\nminimum_free_gb = -1", "storage.minimum_free_gb"),
         ("[assembly]\nquiet_s = 0", "assembly.quiet_s"),
+        ("[models]\ndevice = 'gpu'", "models.device = 'gpu'"),
+        ("[models]\nprecision = 'fp8'", "models.precision = 'fp8'"),
+        ("[models]\nruntime = 'tensorrt'", "models.runtime = 'tensorrt'"),
+        ("[models]\nmemory_gb = -1", "models.memory_gb"),
+        ("[models]\nenabled = ['a']\nshadow = ['a']", "a: in enabled and in shadow"),
         ("[[destinations]]\nname = 'a'\nae_title = 'A'\nhost = 'h'", "destinations.0.port"),
         (
             "[[destinations]]\nname='a'\nae_title='A'\nhost='h'\nport=1\naccepts=['PDF']",

@@ -12,10 +12,11 @@ from numpy.typing import ArrayLike
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 
-from imaging.finding import Code, Finding, ImageReference, Outline
+from imaging.finding import Code, Finding, ImageReference, Outline, Structure
 from imaging.geometry import Grid
 from imaging.identity import derive_uid
 from imaging.language import Text
+from imaging.measure import measure_structure
 from imaging.report import Model, Patient, Report
 from imaging.volume import Region, SourceSlice, Volume
 
@@ -33,6 +34,7 @@ class Study:
     volume: Volume
     regions: dict[str, Region] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    structures: list[Structure] = field(default_factory=list)
 
     def report(self, **changes: object) -> Report:
         return Report(
@@ -50,18 +52,40 @@ class Study:
                 sha256="0f" * 32,
             ),
             findings=tuple(self.findings),
+            structures=tuple(self.structures),
         ).model_copy(update=changes)
 
     def add(self, voxels: np.ndarray) -> Finding:
         """Mark a mask (bool, the volume's shape) as the next finding."""
-        box = tuple(slice(int(at.min()), int(at.max()) + 1) for at in np.nonzero(voxels))
-        start = tuple(s.start for s in box)
-        region = Region(voxels[box].copy(), start, self.volume.grid)
         number = len(self.findings) + 1
         uid = derive_uid("test-finding", number)
-        self.regions[uid] = region
+        self.regions[uid] = self._region(voxels)
         self.findings.append(_finding(self.volume, voxels, number, uid))
         return self.findings[-1]
+
+    def add_organ(self, voxels: np.ndarray, model: str = "") -> Structure:
+        """Mark a mask as a spleen; add the findings first."""
+        uid = derive_uid("test-structure", len(self.structures))
+        region = self.regions[uid] = self._region(voxels)
+        spleen = Code(value="78961009", scheme="SCT", meaning=Text(en="Spleen", zh="脾"))
+        self.structures.append(
+            Structure(
+                tracking_uid=uid,
+                tracking_id="Spleen",
+                label=spleen,
+                site=spleen,
+                score=0.97,
+                segment_number=len(self.findings) + len(self.structures) + 1,
+                model=model,
+                **vars(measure_structure(self.volume, region)),
+            )
+        )
+        return self.structures[-1]
+
+    def _region(self, voxels: np.ndarray) -> Region:
+        box = tuple(slice(int(at.min()), int(at.max()) + 1) for at in np.nonzero(voxels))
+        start = tuple(s.start for s in box)
+        return Region(voxels[box].copy(), start, self.volume.grid)
 
 
 def make_study(
@@ -176,6 +200,13 @@ def block(study: Study, k: slice, j: slice, i: slice, *, hollow: bool = True) ->
         voxels[k.start, j.start, i.start + 1] = False
         voxels[k.start, j.start + 1, i.start] = False
     return voxels
+
+
+def with_organ(**options: object) -> Study:
+    """Two findings, the second of them inside an organ."""
+    study = two_findings(**options)
+    study.add_organ(block(study, slice(4, 9), slice(10, 23), slice(8, 18)))
+    return study
 
 
 def two_findings(**options: object) -> Study:

@@ -1,0 +1,1 @@
+"""The parts of ``benchmarks.inference``: one network, MONAI's own way and ours."""

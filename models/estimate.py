@@ -1,0 +1,67 @@
+"""A figure over cases with its 95 % interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+DRAWS = 2000
+LEVEL = 0.95
+
+
+class Estimate(BaseModel):
+    """A figure and its 95 % interval; the interval is None where one case can't give any."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    of: int = Field(description="how many cases, or lesions, it is over")
+
+    def __str__(self) -> str:
+        if self.low is None or self.high is None:
+            return f"{self.value:.3f}"
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+def mean_of(values: Sequence[float]) -> Estimate | None:
+    """The mean of one value a case, bootstrapped over cases; None where there is none."""
+    return _bootstrapped(values, [1] * len(values))
+
+
+def share_of(hits: Sequence[int], of: Sequence[int]) -> Estimate | None:
+    """Lesions found of all lesions, one pair of counts a case; None where there is no lesion.
+
+    Where none or all are found the bootstrap gives an interval of no width; then it is the
+    exact binomial one (Clopper and Pearson 1934), which takes lesions for independent.
+    """
+    n, found = sum(of), sum(hits)
+    if n and found in (0, n):
+        reach = ((1 - LEVEL) / 2) ** (1 / n)
+        low, high = (reach, 1.0) if found else (0.0, 1 - reach)
+        return Estimate(value=found / n, low=low, high=high, of=n)
+    return _bootstrapped(hits, of)
+
+
+def _bootstrapped(tops: Sequence[float], bottoms: Sequence[float]) -> Estimate | None:
+    """A sum over a sum. Cases are drawn again (Efron and Tibshirani 1993, percentile interval).
+
+    Cases, not lesions, since lesions of one patient resemble one another.
+    """
+    top = np.asarray(tops, dtype=np.float64)
+    bottom = np.asarray(bottoms, dtype=np.float64)
+    total = float(bottom.sum())
+    if not total:
+        return None
+    value, counted = float(top.sum() / total), round(total)
+    if np.count_nonzero(bottom) < 2:
+        return Estimate(value=value, of=counted)
+    rng = np.random.default_rng(1)
+    drawn = rng.integers(0, len(top), size=(DRAWS, len(top)))
+    sums = bottom[drawn].sum(axis=1)
+    ratios = top[drawn].sum(axis=1)[sums > 0] / sums[sums > 0]
+    low, high = np.quantile(ratios, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(value=value, low=float(low), high=float(high), of=counted)

@@ -1,0 +1,32 @@
+"""What a model found in a volume: regions with scores, whatever path found them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imaging.notices import Notice
+from imaging.volume import Region
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A lesion or an organ: its mask on the source grid and the model's score, 0 to 1.
+
+    ``label`` is the index of the spec's label that it is one of.
+    """
+
+    region: Region
+    score: float
+    label: int = 1
+
+
+@dataclass(frozen=True)
+class Lesions:
+    """What was found, best first, and what a reader must know of it.
+
+    ``seconds`` says how long each step took.
+    """
+
+    candidates: tuple[Candidate, ...]
+    notices: tuple[Notice, ...]
+    seconds: dict[str, float]

@@ -1,0 +1,185 @@
+"""`preread models verify | bench | evaluate | export`: what needs the networks themselves."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.errors import SpecError
+from models.installation import code_files, trust_code
+from models.opening import NETWORK, open_networks
+from models.spec import ModelSpec, check_installed, look_up, verify_files
+from pacs_bridge.console import err, out
+from pacs_bridge.library.holdings import files_beside
+from pacs_bridge.library.notes import this_person
+from pacs_bridge.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from models.evaluate import Evaluation
+    from models.labelled import LabelledSet
+
+
+def _running(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """``runtime``, ``device``, ``precision`` and ``threads``: as asked for, else as set."""
+    asked = {key: getattr(options, key) for key in ("runtime", "device", "precision", "threads")}
+    return {
+        key: getattr(settings.models, key) if value is None else value
+        for key, value in asked.items()
+    }
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Hashes, loading, one patch."""
+    from models.loaded import load_model
+    from models.trial import try_networks
+
+    settings = load_settings(options.config)
+    spec = look_up(options.name, settings.model_folders)
+    check_installed(spec)
+    if options.trust_code:
+        _trust(spec)
+    verify_files(spec)
+    for role, file in spec.files.items():
+        out.print(f"{role:12}{spec.folder / file}: SHA-256 right", soft_wrap=True)
+    model = load_model(spec, **_running(options, settings))
+    for tried in try_networks(model):
+        took, gave = _shape(tried.took), ", ".join(_shape(each) for each in tried.gave)
+        out.print(
+            f"{tried.role:12}runs on {tried.runs_on}: {took} -> {gave} in {tried.seconds:.2f} s",
+            soft_wrap=True,
+        )
+    for key in spec.unfilled:
+        out.print(f"note: {key} is still to be filled in or checked", soft_wrap=True)
+    return 0
+
+
+def _trust(spec: ModelSpec) -> None:
+    trust_code(spec.folder, this_person(), datetime.now().astimezone().replace(microsecond=0))
+    for path in code_files(spec.folder):
+        out.print(f"trusted: {path}", soft_wrap=True)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(str(n) for n in shape)
+
+
+def bench(options: argparse.Namespace) -> int:
+    """How fast the networks run here, on every runtime that can."""
+    from models import bench as measuring
+
+    settings = load_settings(options.config)
+    spec = look_up(options.name, settings.model_folders)
+    check_installed(spec)
+    how = _running(options, settings)
+    if how["precision"] == "auto":
+        how["precision"] = spec.runtime.precision
+    with err.status("measuring ...") as status:
+        result = measuring.bench(
+            spec, **how, batches=options.batch or (1, 2, 4), seconds=options.seconds,
+            progress=lambda line: status.update(f"{line} ..."),
+        )  # fmt: skip
+    out.print(result.table(), soft_wrap=True)
+    _write_json(options.json, result.model_dump(mode="json"))
+    return 0 if result.rows else 1
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Labelled cases through the model; with a reduced precision, through both and the gate."""
+    from models.gate import evaluate_precision
+    from models.labelled import open_labelled
+
+    settings = load_settings(options.config)
+    spec = look_up(options.name, settings.model_folders)
+    check_installed(spec)
+    labelled = open_labelled(options.data, spec)
+    how = _running(options, settings)
+    if options.precision not in (None, "auto", "fp32"):
+        judged = evaluate_precision(spec, labelled, **how, progress=_told)
+        out.print(judged.table(), soft_wrap=True)
+        _write_json(
+            options.json,
+            {
+                "full": judged.full.model_dump(mode="json"),
+                "reduced": judged.reduced.model_dump(mode="json"),
+                "verdict": {**asdict(judged.verdict), "passed": judged.verdict.passed},
+            },
+        )
+        return 0 if judged.verdict.passed else 1
+    evaluation = evaluate_once(spec, labelled, how)
+    out.print(evaluation.table(), soft_wrap=True)
+    _write_json(options.json, evaluation.model_dump(mode="json"))
+    return 0
+
+
+def evaluate_once(spec: ModelSpec, labelled: LabelledSet, how: dict[str, Any]) -> Evaluation:
+    """One evaluation, the way the model would run."""
+    from models import evaluate as evaluation
+    from models.loaded import load_model
+
+    return evaluation.evaluate(load_model(spec, **how), labelled, progress=_told)
+
+
+def export(options: argparse.Namespace) -> int:
+    """Networks as ONNX files or as a Triton model repository."""
+    from models.export import onnx_file_of
+    from models.precision import allowed
+    from models.runtime.source import OnnxFile, TorchNetwork
+    from models.runtime.triton.repository import TritonExport, export_triton
+
+    spec = look_up(options.name, load_settings(options.config).model_folders)
+    check_installed(spec)
+    verify_files(spec)
+    if options.fp16:
+        allowed(spec, "fp16", "onnx")
+    for role, source in open_networks(spec).sources.items():
+        if not isinstance(source, OnnxFile | TorchNetwork):
+            raise SpecError(f"{spec.name}: {role} is {source}; only networks here are exported")
+        name = spec.name if role == NETWORK else f"{spec.name}_{role}"
+        if options.onnx is not None:
+            target = options.onnx / f"{name}.onnx"
+            options.onnx.mkdir(parents=True, exist_ok=True)
+            with onnx_file_of(source) as file:
+                shutil.copyfile(file.path, target)
+                # The network refers to them by their names, so they keep them.
+                for path in files_beside(file.path):
+                    shutil.copyfile(path, options.onnx / path.name)
+            out.print(f"{role:12}{target}", soft_wrap=True)
+            continue
+        folder = export_triton(
+            source,
+            options.triton,
+            TritonExport(
+                name,
+                version=options.model_version,
+                backend=options.backend,
+                maximum_batch=spec.runtime.maximum_batch,
+                gpus=tuple(options.gpu),
+                instances=options.instances,
+                tensorrt=options.tensorrt,
+                half=options.fp16,
+            ),
+        )
+        out.print(f"{role:12}{folder}", soft_wrap=True)
+        if role == NETWORK:
+            out.print(
+                f'  to use it: [network] kind = "triton", url = "grpc://HOST:8001", model = '
+                f'"{name}" in a preread.toml of its own, with this model\'s [recipe]',
+                soft_wrap=True,
+            )
+    return 0
+
+
+def _told(line: str) -> None:
+    err.print(line, soft_wrap=True)
+
+
+def _write_json(path: Path | None, values: object) -> None:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        out.print(f"written to {path}", soft_wrap=True)

@@ -1,0 +1,83 @@
+"""What a worker does with a study: headers, plan, analysis, and what is kept of it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from imaging.errors import SeriesError
+from imaging.headers import Scan, scan_files
+from imaging.notices import notice
+from models.errors import InputRefused
+from models.plan import StudyPlan, plan_together
+from models.spec import ModelSpec
+from models.study import Progress, StudyReading, read_together
+from models.warm import InUse
+from pacs_bridge.results import save_analysis
+from pacs_bridge.workers.footprint import bytes_needed
+from pacs_bridge.workers.messages import StudyTask, TaskOutcome
+
+
+class Models(Protocol):
+    """Where a worker's models come from."""
+
+    def spec(self, name: str) -> ModelSpec:
+        """The version in use.
+
+        Raises:
+            SpecError: it can't be used.
+        """
+
+    def use(self, name: str, task: StudyTask) -> AbstractContextManager[InUse]:
+        """The model for as long as a block runs; raises a ``ModelError``."""
+
+    def reserve(self, needed: int, task: StudyTask) -> AbstractContextManager[object]:
+        """Host memory, bytes, for as long as a block runs; waits for it.
+
+        Raises:
+            InputRefused: this machine will never have so much.
+        """
+
+
+def read_task(task: StudyTask, models: Models, progress: Progress) -> TaskOutcome:
+    """Read a study's headers, plan it, and analyse it.
+
+    Raises:
+        ModelError: a model can't be used, or a network could not be run.
+        OSError: the result could not be kept.
+    """
+    progress("headers")
+    scan = scan_files(task.paths)
+    plan = plan_together(scan, [models.spec(name) for name in task.models])
+    if plan.chosen is None:
+        return TaskOutcome(plan)
+    try:
+        reading = analyse(scan, plan, task, models, progress)
+    except InputRefused as error:
+        return TaskOutcome(plan, refusal=(error.reason,))
+    except SeriesError as error:
+        refusal = notice("irregular-geometry", problem=str(error))
+        return TaskOutcome(plan, refusal=(refusal,))
+    return TaskOutcome(plan, reading.report, seconds=reading.seconds)
+
+
+def analyse(
+    scan: Scan, plan: StudyPlan, task: StudyTask, models: Models, progress: Progress
+) -> StudyReading:
+    """Analyse a study as soon as there is memory for it, and keep masks and pictures.
+
+    Raises:
+        InputRefused, SeriesError: see :func:`models.study.read_together`.
+        ModelError: a model can't be used, or a network could not be run.
+        OSError: the result could not be kept.
+    """
+    progress("memory")
+    with models.reserve(bytes_needed(scan, plan), task):
+        reading = read_together(
+            scan, plan, lambda name: models.use(name, task),
+            revision=task.revision, progress=progress, give_up=task.give_up,
+        )  # fmt: skip
+        if task.folder is not None:
+            progress("keep")
+            save_analysis(task.folder, reading.report, reading.regions, reading.volume)
+    return reading

@@ -1,0 +1,201 @@
+"""The steps of a reading on a real store and a real worker: several models, shadows, urgency."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from imaging.report import Report, Stage
+from models.errors import SpecError
+from models.turns import Priority
+from pacs_bridge.deliver import Courier
+from pacs_bridge.shadow import ShadowOutcome, agreement
+from pacs_bridge.states import State
+from pacs_bridge.steps import Steps
+from pacs_bridge.store import Instance, Store, Study, open_store
+from pacs_bridge.workers import Workers
+from pacs_bridge.workers.watch import ModelWatch
+from tests.unit.imaging.synthetic import make_images, write
+from tests.unit.models.made import write_bright_model
+from tests.unit.models.test_study import write_chest
+from tests.unit.pacs_bridge.engine_site import engine_settings
+
+
+@dataclass(frozen=True)
+class Site:
+    """Steps with what they work on."""
+
+    steps: Steps
+    store: Store
+    folder: Path
+
+    def receive(self, files: list[Path], study_uid: str, sender: str = "CT_01") -> int:
+        """Images have come in and a reading is begun; its revision."""
+        for path in files:
+            header = pydicom.dcmread(path, stop_before_pixels=True)
+            content = path.read_bytes()
+            self.store.record_instance(
+                Instance(
+                    study_uid, str(header.SeriesInstanceUID), str(header.SOPInstanceUID),
+                    str(header.SOPClassUID), path, hashlib.sha256(content).hexdigest(),
+                    len(content), sender,
+                ),
+                Study(study_uid, source_ae=sender),
+            )  # fmt: skip
+        revision = self.store.open_reading(study_uid, "test")
+        assert revision is not None
+        return revision
+
+    def report(self, study_uid: str) -> Report:
+        found = self.store.reading(study_uid).report
+        assert found is not None
+        return found
+
+    def said(self, study_uid: str, what: str) -> list[str]:
+        return [e.detail for e in self.store.events_of(study_uid) if e.what == what]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Two models that report, and one that only runs."""
+    folder = tmp_path_factory.mktemp("steps")
+    for name in ("bright", "brighter", "shade"):
+        write_bright_model(folder / "models" / name)
+    picky = folder / "models" / "brighter" / "preread.toml"
+    text = picky.read_text(encoding="utf-8")
+    assert "minimum_slices = 20" in text
+    picky.write_text(text.replace("minimum_slices = 20", "minimum_slices = 30"), encoding="utf-8")
+    settings = engine_settings(folder, "bright", "brighter", shadow=("shade",))
+    urgent = settings.assembly.model_copy(update={"urgent_ae_titles": ("EMERGENCY",)})
+    settings = settings.model_copy(update={"assembly": urgent})
+    settings.storage.folder.mkdir()
+    store = open_store(settings.storage.database_url)
+    workers = Workers(settings)
+    workers.start()
+    courier = Courier(store, (), "PREREAD")
+    steps = Steps(settings, store, courier, ModelWatch(settings), workers)
+    yield Site(steps, store, folder)
+    workers.stop()
+    store.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return write_chest(tmp_path_factory.mktemp("chest"))
+
+
+@pytest.fixture(scope="module")
+def study(site: Site, files: list[Path]) -> str:
+    """A chest that is read."""
+    uid = "1.2.3"
+    revision = site.receive(files, uid)
+    assert site.steps.plan(uid, revision)
+    assert site.steps.analyse(uid, revision)
+    site.steps.compose(uid, revision)
+    return uid
+
+
+def test_two_models_make_one_report_and_one_set_of_objects(site: Site, study: str) -> None:
+    report = site.report(study)
+    assert [(f.number, f.model) for f in report.findings] == [
+        (1, "bright"), (2, "bright"), (3, "brighter"), (4, "brighter"),
+    ]  # fmt: skip
+    assert site.store.reading(study).positive == 4
+    folder = site.steps.folder(study, 1) / Stage.PRELIMINARY
+    seg = pydicom.dcmread(folder / "seg.dcm")
+    assert len(seg.SegmentSequence) == 4
+    sr = pydicom.dcmread(folder / "sr.dcm")
+    assert sr.SOPInstanceUID == report.uid_of("sr")
+    (told,) = site.said(study, "analysed")
+    assert told.startswith("4 finding(s) by bright 1.0, brighter 1.0 on cpu; ")
+    plans = json.loads(site.store.reading(study).plan)["plans"]
+    assert [(p["model"], p["chosen"]) for p in plans] == [
+        ("bright", report.series_uid), ("brighter", report.series_uid),
+    ]  # fmt: skip
+
+
+def test_a_model_that_does_not_suit_is_no_obstacle_to_the_other(site: Site, tmp_path: Path) -> None:
+    """28 slices: enough for one of the two; its lungs are none, so nothing can be read."""
+    solid = np.full((28, 40, 40), 40, np.int16)
+    revision = site.receive(write(tmp_path, make_images(solid, name="solid")), "1.2.4")
+    assert site.steps.plan("1.2.4", revision)
+    assert not site.steps.analyse("1.2.4", revision)
+    reading = site.store.reading("1.2.4")
+    assert reading.state is State.NOT_ANALYSED
+    assert reading.reason.en == "0 ml of lung in view, at least 100 ml are needed"
+
+
+def test_a_study_that_suits_nobody_says_why_for_each_model(site: Site, tmp_path: Path) -> None:
+    revision = site.receive(write(tmp_path, make_images(name="short")), "1.2.5")
+    assert not site.steps.plan("1.2.5", revision)
+    reading = site.store.reading("1.2.5")
+    assert reading.state is State.NOT_ANALYSED
+    assert reading.reason.en == (
+        "series 3 synthetic short: 12 slices, at least 20 are needed; "
+        "series 3 synthetic short: 12 slices, at least 30 are needed"
+    )
+
+
+def test_a_shadow_leaves_the_reading_as_it_is(site: Site, study: str) -> None:
+    before = site.store.reading(study)
+    site.steps.run_shadow(study, 1, "shade")
+    assert site.store.reading(study) == before
+    kept = site.steps.folder(study, 1) / "shadow" / "shade.json"
+    outcome = ShadowOutcome.model_validate_json(kept.read_text(encoding="utf-8"))
+    assert outcome.report is not None and outcome.report.model.name == "shade"
+    assert outcome.agreement is not None
+    assert len(outcome.agreement.matched) == 2
+    assert site.said(study, "shadow-read") == [
+        "shade 1.0: 2 finding(s), 4 reported, 2 the same within 5 mm"
+    ]
+
+
+def test_a_shadow_that_refuses_says_why_in_its_file_and_the_trail(
+    site: Site, tmp_path: Path
+) -> None:
+    revision = site.receive(write(tmp_path, make_images(name="shaded")), "1.2.6")
+    site.steps.run_shadow("1.2.6", revision, "shade")
+    kept = site.steps.folder("1.2.6", revision) / "shadow" / "shade.json"
+    outcome = ShadowOutcome.model_validate_json(kept.read_text(encoding="utf-8"))
+    assert outcome.report is None and outcome.agreement is None
+    assert "12 slices" in outcome.why_not[0].text.en
+    assert "12 slices" in site.said("1.2.6", "shadow-read")[0]
+    assert site.store.reading("1.2.6").state is State.PLANNING
+
+
+def test_a_shadow_that_fails_is_in_the_trail_alone(site: Site, study: str) -> None:
+    before = site.store.reading(study)
+    with pytest.raises(SpecError, match="nobody"):
+        site.steps.run_shadow(study, 1, "nobody")
+    site.steps.shadow_failed(study, "nobody", "SpecError: no model is called 'nobody'")
+    assert site.said(study, "shadow-failed") == ["nobody: SpecError: no model is called 'nobody'"]
+    assert site.store.reading(study) == before
+
+
+def test_what_an_emergency_scanner_sends_is_urgent(site: Site, study: str) -> None:
+    site.receive(write(site.folder / "urgent", make_images(name="urgent")), "1.2.7", "EMERGENCY")
+    assert site.steps.priority("1.2.7") is Priority.URGENT
+    assert site.steps.priority(study) is Priority.ROUTINE
+
+
+def test_findings_agree_one_to_one_nearest_first(site: Site, study: str) -> None:
+    report = site.report(study)
+    first, second = report.findings[:2]
+
+    def at(number: int, x_mm: float) -> object:
+        x, y, z = first.centre_lps_mm
+        return first.model_copy(update={"number": number, "centre_lps_mm": (x + x_mm, y, z)})
+
+    main = report.model_copy(update={"findings": (first, second)})
+    other = report.model_copy(update={"findings": (at(1, 4.0), at(2, 1.0), at(3, 6.0))})
+    found = agreement(main, other)
+    assert [(p.reported, p.shadow, p.distance_mm) for p in found.matched] == [(1, 2, 1.0)]
+    assert str(found) == "3 finding(s), 2 reported, 1 the same within 5 mm"
+    assert agreement(main, main.model_copy(update={"findings": ()})).matched == ()
