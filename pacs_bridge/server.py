@@ -80,8 +80,8 @@ class Server:
             ModelError: a model can't be loaded; nothing is left running.
             SettingsError: an address can't be bound.
         """
-        self.workers.start()
         try:
+            self.workers.start()
             return self._open()
         except BaseException:
             self.workers.stop()

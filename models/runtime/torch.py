@@ -54,7 +54,7 @@ class TorchRuntime:
         self._module = self._load(source)
         # A script's steps can't be changed one by one, see _norm_groups_exactly.
         script = isinstance(source, TorchScriptFile) and self._device == "cpu"
-        self._as_it_is = False
+        self._as_it_is = script and "group_norm" in str(self._module.graph)
         self._graphs: CudaGraphs | None = None
         if self._device == "cpu":
             self._torch.set_num_threads(cpu_threads(options.threads))
@@ -230,7 +230,7 @@ def _norm_groups_exactly(module: nn.Module) -> None:
 
     for each in module.modules():
         if isinstance(each, torch.nn.GroupNorm):
-            pass
+            each.register_forward_pre_hook(lambda _, given: (given[0].contiguous(),))
 
 
 def _own(result: np.ndarray, batch: Batch) -> np.ndarray:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from models.turns import Priority, Turns
 from pacs_bridge.settings import Settings
-from pacs_bridge.workers.devices import Device, find_devices
+from pacs_bridge.workers.devices import CPU, Device, find_devices
 from pacs_bridge.workers.failures import ServerStops, StudyKillsWorkers, WorkerLost
-from pacs_bridge.workers.messages import StudyTask, TaskOutcome
+from pacs_bridge.workers.messages import Ready, StudyTask, TaskOutcome
 from pacs_bridge.workers.setup import Setup
 from pacs_bridge.workers.state import EngineState
 from pacs_bridge.workers.ticket import Ticket
@@ -57,20 +57,26 @@ class Workers:
         Raises:
             ModelError: an enabled model can't be loaded, or no worker comes up.
         """
+        ready = self._first()
+        if ready.device == "cpu" and self.workers[0].device.hardware:
+            # The driver is there, and nothing that is installed can use it.
+            log.warning("no runtime here can use a GPU; going on with one worker on the CPU")
+            self.workers[0].stop()
+            self.workers = [self._worker(CPU, 1)]
+            ready = self._first()
+        for worker in self.workers[1:]:
+            worker.start()
+
+    def _first(self) -> Ready:
+        """Start the first worker and wait until it has loaded the models."""
         first = self.workers[0]
         first.start()
         ready = first.first.result()
-        if ready.device == "cpu" and self._settings.models.device == "auto":
-            # The driver is there, and nothing installed can use it: one worker has every core.
-            if len(self.workers) > 1:
-                log.warning("no runtime here can use a GPU; going on with one worker on the CPU")
-            self.workers = self.workers[:1]
-        for worker in self.workers[1:]:
-            worker.start()
         for name in self._settings.models.enabled:
             if name in ready.failures:
                 self.stop()
                 raise ready.failures[name].error()
+        return ready
 
     def stop(self) -> None:
         """End; whoever waits for a study is told that the server stops, and nothing else."""

@@ -201,6 +201,9 @@ class Worker:
                         break
         except (EOFError, OSError):
             pass  # it ended; the exit status says how
+        except Exception:  # the loop boundary: whatever it said, the next process must come
+            log.exception("worker %s", self.setup.name)
+            why = "could not be understood and was ended"
         finally:
             with self._lock:
                 self._ready = None

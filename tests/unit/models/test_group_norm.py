@@ -32,5 +32,4 @@ def test_a_large_patch_is_normed_as_exactly_as_in_double(tmp_path: Path, scripte
     (found,) = TorchRuntime(source, RuntimeOptions(device="cpu", threads=1)).run(image)
     with torch.inference_mode():
         expected = network().double()(torch.from_numpy(image).double()).numpy()
-    print("ERR", np.abs(found - expected).max())
     assert np.abs(found - expected).max() < 1e-5

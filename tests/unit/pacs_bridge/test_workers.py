@@ -35,6 +35,7 @@ from tests.unit.pacs_bridge.engine_site import (
     task,
     until,
 )
+from tests.unit.pacs_bridge.test_worker_parts import LISTED, nvidia_smi
 
 
 @pytest.fixture(scope="module")
@@ -317,5 +318,21 @@ def test_urgent_studies_pass_those_that_wait(place: Path, files: list[Path]) -> 
             state = own.state()
             assert (state.urgent_waiting, state.shadows_waiting) == (1, 1)
         assert order == ["first", "urgent", "routine", "shadow"]
+    finally:
+        own.stop()
+
+
+def test_gpus_that_nothing_installed_can_use_get_one_worker_on_the_cpu(
+    place: Path, files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvidia_smi(tmp_path, monkeypatch, f"cat <<'END'\n{LISTED}END")
+    own = Workers(engine_settings(place, "bright", device="auto"))
+    assert [w.device.name for w in own.workers] == ["gpu 0", "gpu 1", "gpu 2"]
+    own.start()
+    try:
+        (state,) = own.state().workers
+        assert (state.name, state.device, state.hardware) == ("cpu", "cpu", "")
+        assert own.places == 2
+        assert own.read(task(files, None)).report is not None
     finally:
         own.stop()
