@@ -33,7 +33,7 @@ from benchmarks.sidebyside.spleen import NAME, make_bundle
 from benchmarks.sidebyside.studies import write_studies
 from benchmarks.sidebyside.timed import agreement
 from benchmarks.sidebyside.worker import Worker
-from models.evaluation_table import columns
+from models.evaluation.table import columns
 
 CASES = {"spleen": make_bundle}
 STAGES = ("read", "prepare", "network", "finish", "findings")

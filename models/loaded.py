@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from models.evaluation.precision import network_for
 from models.opening import open_networks
-from models.precision import network_for
 from models.runner import Direct, Runner
 from models.runtime import Runtime
 from models.runtime.choose import open_runtime, preferred

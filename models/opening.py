@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from models.detection import DetectionPlan
+from models.detection.detect import DetectionPlan
 from models.errors import SpecError
-from models.installation import code_trusted_by
-from models.nodules import SIDE_MULTIPLE
+from models.intake.installation import code_trusted_by
+from models.lungs.nodules import SIDE_MULTIPLE
 from models.recipe import Recipe
 from models.runtime.source import OnnxFile, Source, TorchNetwork, TorchScriptFile, TritonModel
 from models.spec import SPEC_NAME, ModelSpec
@@ -18,7 +18,7 @@ from models.splitting import Split
 if TYPE_CHECKING:
     from models.bundle.generic import MonaiPlan
     from models.nnunet import NnunetPlan
-    from models.prompts import PromptPlan
+    from models.voxels.prompts import PromptPlan
 
     Plan = Recipe | PromptPlan | MonaiPlan | DetectionPlan | NnunetPlan
 

@@ -6,19 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 
 from imaging.notices import notice
 from imaging.volume import Volume
-from models import detection, structures
-from models.detection import DetectionPlan
+from models.detection import detect as detection
+from models.detection.detect import DetectionPlan
 from models.errors import SpecError
-from models.labelmap import LabelMap
 from models.lesions import Candidate, Lesions
 from models.loaded import LoadedModel
-from models.lung_nodules import find_nodules
+from models.lungs.find import find_nodules
 from models.opening import NETWORK
-from models.prompts import PromptPlan, segment_prompts
 from models.recipe import Recipe
 from models.runner import Runner
-from models.segmentation import segment
 from models.spec import SPEC_NAME
+from models.voxels import structures
+from models.voxels.labelmap import LabelMap
+from models.voxels.prompts import PromptPlan, segment_prompts
+from models.voxels.segmentation import segment
 
 __all__ = ["Candidate", "Lesions", "find_lesions", "label"]
 

@@ -1,7 +1,7 @@
 """What a pipeline hands its patches to: a runtime of its own, or the batcher shared by studies.
 
 A pipeline sees only :class:`Runner`. :class:`Direct` runs each patch at once, alone; the
-batcher's sessions (:mod:`models.batcher`) put patches of several studies into one batch.
+batcher's sessions (:mod:`models.engine.batcher`) put patches of several studies into one batch.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from imaging.language import Language
 from imaging.report import Report
 from imaging.series import refusals
 from models.errors import InputRefused
-from models.plan import StudyPlan, plan_together
-from models.study import Progress
+from models.study.plan import StudyPlan, plan_together
+from models.study.reading import Progress
 from pacs_bridge.results import load_analysis, write_objects
 from pacs_bridge.settings import Settings
 from pacs_bridge.workers.engine import WarmModels

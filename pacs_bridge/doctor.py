@@ -20,8 +20,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from models.engine.footprint import device_memory
 from models.errors import ModelError
-from models.footprint import device_memory
 from models.loaded import load_model
 from models.runtime.choose import explain
 from models.runtime.devices import gpus, installed, onnx_runtimes

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from imaging.finding import Code
 from imaging.language import Text
 from imaging.series import InputRule
-from models.installation import code_trusted_by, read_installation
+from models.intake.installation import code_trusted_by, read_installation
 from models.sections import Label
 from models.spec import CARD_NAME, SPEC_NAME, ModelSpec
 

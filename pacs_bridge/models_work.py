@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.errors import SpecError
-from models.installation import code_files, trust_code
+from models.intake.installation import code_files, trust_code
 from models.opening import NETWORK, open_networks
 from models.spec import ModelSpec, check_installed, look_up, verify_files
 from pacs_bridge.console import err, out
@@ -20,8 +20,8 @@ from pacs_bridge.library.notes import this_person
 from pacs_bridge.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from models.evaluate import Evaluation
-    from models.labelled import LabelledSet
+    from models.evaluation.evaluate import Evaluation
+    from models.evaluation.labelled import LabelledSet
 
 
 def _running(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
@@ -35,8 +35,8 @@ def _running(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
 
 def verify(options: argparse.Namespace) -> int:
     """Hashes, loading, one patch."""
+    from models.intake.trial import try_networks
     from models.loaded import load_model
-    from models.trial import try_networks
 
     settings = load_settings(options.config)
     spec = look_up(options.name, settings.model_folders)
@@ -70,7 +70,7 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 def bench(options: argparse.Namespace) -> int:
     """How fast the networks run here, on every runtime that can."""
-    from models import bench as measuring
+    from models.evaluation import bench as measuring
 
     settings = load_settings(options.config)
     spec = look_up(options.name, settings.model_folders)
@@ -90,8 +90,8 @@ def bench(options: argparse.Namespace) -> int:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Labelled cases through the model; with a reduced precision, through both and the gate."""
-    from models.gate import evaluate_precision
-    from models.labelled import open_labelled
+    from models.evaluation.gate import evaluate_precision
+    from models.evaluation.labelled import open_labelled
 
     settings = load_settings(options.config)
     spec = look_up(options.name, settings.model_folders)
@@ -118,7 +118,7 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def evaluate_once(spec: ModelSpec, labelled: LabelledSet, how: dict[str, Any]) -> Evaluation:
     """One evaluation, the way the model would run."""
-    from models import evaluate as evaluation
+    from models.evaluation import evaluate as evaluation
     from models.loaded import load_model
 
     return evaluation.evaluate(load_model(spec, **how), labelled, progress=_told)
@@ -126,8 +126,8 @@ def evaluate_once(spec: ModelSpec, labelled: LabelledSet, how: dict[str, Any]) -
 
 def export(options: argparse.Namespace) -> int:
     """Networks as ONNX files or as a Triton model repository."""
+    from models.evaluation.precision import allowed
     from models.export import onnx_file_of
-    from models.precision import allowed
     from models.runtime.source import OnnxFile, TorchNetwork
     from models.runtime.triton.repository import TritonExport, export_triton
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from imaging.image_classes import is_image_class
-from models.installation import trust_statement
+from models.intake.installation import trust_statement
 from pacs_bridge.deliver import Courier
 from pacs_bridge.dimse.listener import Listener
 from pacs_bridge.errors import SettingsError

@@ -20,8 +20,8 @@ from imaging.language import Text
 from imaging.notices import Notice, notice
 from imaging.report import Stage
 from imaging.series import refusals
-from models.plan import StudyPlan, plan_together
-from models.turns import Priority
+from models.engine.turns import Priority
+from models.study.plan import StudyPlan, plan_together
 from pacs_bridge import shadow
 from pacs_bridge.deliver import Courier
 from pacs_bridge.dimse.peer import Peer

@@ -22,7 +22,7 @@ from dbos import DBOS, DBOSConfig, Debouncer, SetWorkflowID
 
 from imaging.language import Text
 from imaging.report import Signature
-from models.turns import Priority
+from models.engine.turns import Priority
 from pacs_bridge.settings import Settings
 from pacs_bridge.states import State
 from pacs_bridge.steps import Completeness, Steps

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.sidebyside.timed import Timed
-from models.engine import Engine, EngineSettings
+from models.engine.core import Engine, EngineSettings
+from models.engine.warm import InUse
 from models.loaded import LoadedModel, load_model
 from models.opening import open_networks
-from models.plan import StudyPlan
 from models.runtime.source import Precision, RuntimeName
 from models.spec import ModelSpec, read_spec
-from models.study import StudyReading, plan_study, read_together
-from models.warm import InUse
+from models.study.plan import StudyPlan
+from models.study.reading import StudyReading, plan_study, read_together
 from pacs_bridge.workers.footprint import bytes_needed
 
 STAGES = {"load": "read", "prepare": "prepare", "network": "network", "finish": "finish"}

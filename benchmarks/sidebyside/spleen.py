@@ -18,9 +18,9 @@ import torch
 from torch import nn
 
 from benchmarks.sidebyside.studies import load_volume
-from models.frames import image_of
-from models.prepare import prepare
 from models.recipe import Finish, Orient, Recipe, Space, Window, Windows
+from models.voxels.frames import image_of
+from models.voxels.prepare import prepare
 
 NAME = "spleen_ct_segmentation"
 PATCH = (96, 96, 96)

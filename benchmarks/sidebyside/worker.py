@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from models.footprint import peak_process_bytes
+from models.engine.footprint import peak_process_bytes
 
 
 class Worker:

@@ -25,11 +25,11 @@ from models.bundle.standins import is_loader
 from models.bundle.translate import read_windows
 from models.clock import Clock
 from models.errors import ModelError, SpecError
-from models.frames import image_of
-from models.labelmap import LabelMap
 from models.recipe import Windows
 from models.runner import Runner
-from models.windows import run_windows
+from models.voxels.frames import image_of
+from models.voxels.labelmap import LabelMap
+from models.voxels.windows import run_windows
 
 _LOG = logging.getLogger(__name__)
 _PRED = "pred"

@@ -10,9 +10,9 @@ from models.runtime.source import TorchNetwork, TorchScriptFile
 
 if TYPE_CHECKING:
     from models.bundle.generic import MonaiPlan
-    from models.detection import DetectionPlan
-    from models.prompts import PromptPlan
+    from models.detection.detect import DetectionPlan
     from models.recipe import Recipe
+    from models.voxels.prompts import PromptPlan
 
 
 @dataclass(frozen=True, eq=False)

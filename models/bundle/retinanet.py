@@ -3,7 +3,7 @@
 The detector's settings are read off the very object that the config describes, built by the
 allow-listed expressions: anchors, box selection and sliding windows are whatever its
 ``detector_ops`` set. The bundle's two scripts (an inferer and an evaluator) are not run; what
-they do is known and is what :mod:`models.detection` does:
+they do is known and is what :mod:`models.detection.detect` does:
 
 - ``RetinaNetInferer`` uses the windows for an image of at least as many voxels as one, or
   always where ``force_sliding_window`` says so;
@@ -25,7 +25,7 @@ from models.bundle.network import read_network
 from models.bundle.opened import OpenedBundle
 from models.bundle.reading import SEPARATOR
 from models.bundle.translate import read_prepare
-from models.detection import DetectionPlan
+from models.detection.detect import DetectionPlan
 from models.mistakes import describe_mistakes
 from models.runtime.source import TorchNetwork
 
@@ -152,7 +152,7 @@ def _anchors(config: Config, identifier: str, generator: Any) -> list[list[list[
 
 
 def _selection(config: Config, identifier: str, selector: Any) -> dict[str, Any]:
-    """What :class:`models.boxes.Selection` takes, of MONAI's ``BoxSelector``."""
+    """What :class:`models.detection.boxes.Selection` takes, of MONAI's ``BoxSelector``."""
     from monai.data.box_utils import box_iou
 
     if selector.box_overlap_metric is not box_iou:

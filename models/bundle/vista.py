@@ -24,9 +24,9 @@ from models.bundle.network import read_network
 from models.bundle.opened import OpenedBundle
 from models.bundle.standins import is_nothing
 from models.bundle.translate import read_prepare
-from models.prompts import ClassVectors, PromptPlan
 from models.recipe import Finish, Recipe, Windows
 from models.runtime.source import TorchNetwork
+from models.voxels.prompts import ClassVectors, PromptPlan
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

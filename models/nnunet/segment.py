@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from imaging.volume import Volume
 from models.clock import Clock
 from models.errors import PatchRefused, SpecError
-from models.frames import Affine, closest_axes, image_of, to_kji
-from models.labelmap import LabelMap
 from models.nnunet.choice import Classes, Regions
 from models.nnunet.export import NnunetPlan
 from models.runner import PatchInput, PatchOutputs, Runner
+from models.voxels.frames import Affine, closest_axes, image_of, to_kji
+from models.voxels.labelmap import LabelMap
 
 if TYPE_CHECKING:
     from torch import Tensor

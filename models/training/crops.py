@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.nodules import STRIDE, to_input
+from models.lungs.nodules import STRIDE, to_input
 from models.training.insertion import Patch, best_place, insert, make_patch, sham
 from models.training.lungs_data import Lung
 from models.training.nodules_data import Nodule, sampling_weights

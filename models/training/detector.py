@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from models.nodules import find_candidates, pad_to_multiple, to_input
+from models.lungs.nodules import find_candidates, pad_to_multiple, to_input
 from models.training import schedule
 from models.training.crops import CropMaker, Mined
 from models.training.losses import detector_loss

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.nodules import CUBE_SIDE_MM, Candidate, extract_cube, to_input
+from models.lungs.nodules import CUBE_SIDE_MM, Candidate, extract_cube, to_input
 from models.training.crops import POOL
 from models.training.insertion import Patch, best_place, insert, make_patch
 from models.training.lungs_data import Lesion, Lung

@@ -14,10 +14,10 @@ import numpy as np
 
 from imaging.lungs import lung_mask
 from imaging.volume import Volume
-from models import nodules
+from models.lungs import nodules
+from models.lungs.tiling import Tiling, run_tiled
 from models.runtime.onnx import OnnxRuntime
 from models.runtime.source import OnnxFile, RuntimeOptions
-from models.tiling import Tiling, run_tiled
 from models.training.lungs_data import load_lungs
 from models.training.matching import match, wilson
 from models.training.nodules_data import load_nodules

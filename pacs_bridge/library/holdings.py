@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from models.brought import NETWORK_SUFFIXES, Brought
-from models.installation import INSTALLATION_NAME
+from models.intake.brought import NETWORK_SUFFIXES, Brought
+from models.intake.installation import INSTALLATION_NAME
 from models.opening import NETWORK
 from models.spec import CARD_NAME, SPEC_NAME
 

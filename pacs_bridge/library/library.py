@@ -13,10 +13,10 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from models.brought import Brought, read_said, recognise
 from models.errors import SpecError
-from models.first_spec import with_files, write_first_spec
-from models.installation import Installation, trust_code, write_installation
+from models.intake.brought import Brought, read_said, recognise
+from models.intake.first_spec import with_files, write_first_spec
+from models.intake.installation import Installation, trust_code, write_installation
 from models.spec import CATALOG, SPEC_NAME, ModelSpec, model_folders, read_spec, verify_files
 from pacs_bridge.errors import DownloadFailed, LibraryError
 from pacs_bridge.library.download import Digest, fetch, is_address

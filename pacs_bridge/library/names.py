@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from models.brought import Brought
+from models.intake.brought import Brought
 from models.spec import read_spec
 from pacs_bridge.library.download import is_address
 

@@ -6,9 +6,9 @@ import getpass
 import socket
 from collections.abc import Iterator
 
-from models.brought import Brought
+from models.intake.brought import Brought
+from models.intake.zoo import zoo_address
 from models.spec import CATALOG, SPEC_NAME, ModelSpec
-from models.zoo import zoo_address
 
 
 def other_address(described: ModelSpec, source: str) -> str:

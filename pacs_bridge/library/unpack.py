@@ -13,7 +13,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from models.brought import NETWORK_SUFFIXES
+from models.intake.brought import NETWORK_SUFFIXES
 from pacs_bridge.errors import LibraryError
 
 BLOCK = 1 << 20

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from models.engine import Engine, EngineSettings
-from models.engine_status import EngineStatus
+from models.engine.core import Engine, EngineSettings
+from models.engine.status import EngineStatus
+from models.engine.turns import Priority
+from models.engine.warm import InUse
 from models.errors import ModelError
 from models.loaded import LoadedModel, load_model
 from models.spec import ModelSpec, find_spec
-from models.turns import Priority
-from models.warm import InUse
 from pacs_bridge.workers.messages import StudyTask
 from pacs_bridge.workers.setup import Setup
 
@@ -92,13 +92,13 @@ class WarmModels:
         return self._engine.spec(name)
 
     def use(self, name: str, task: StudyTask) -> AbstractContextManager[InUse]:
-        """See :meth:`models.engine.Engine.use`."""
+        """See :meth:`models.engine.core.Engine.use`."""
         return self._engine.use(
             name, task.study_uid, _urgent(task), shadow=task.priority is Priority.SHADOW
         )
 
     def reserve(self, needed: int, task: StudyTask) -> AbstractContextManager[object]:
-        """See :meth:`models.engine.Engine.reserve`."""
+        """See :meth:`models.engine.core.Engine.reserve`."""
         return self._engine.reserve(
             needed, task.study_uid, _urgent(task), shadow=task.priority is Priority.SHADOW
         )

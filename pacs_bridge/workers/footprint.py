@@ -5,7 +5,7 @@ from __future__ import annotations
 from imaging.headers import Scan
 from imaging.rules import prevailing, slice_distance_mm
 from imaging.series import group_series
-from models.plan import StudyPlan
+from models.study.plan import StudyPlan
 
 BYTES_A_VOXEL = 24
 """Decoded pixels and the volume in float32, the working copy and the blended output."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from imaging.notices import Notice
 from imaging.report import Report
-from models.engine_status import EngineStatus
-from models.plan import StudyPlan
-from models.turns import Priority
+from models.engine.status import EngineStatus
+from models.engine.turns import Priority
+from models.study.plan import StudyPlan
 from pacs_bridge.workers.failures import Failure
 from pacs_bridge.workers.setup import Setup
 
@@ -25,7 +25,7 @@ class StudyTask:
         folder: where the masks and pictures are kept; None: they are not (a shadow).
         models: by name, in order.
         priority: how soon.
-        give_up: the last try; see :func:`models.study.read_together`.
+        give_up: the last try; see :func:`models.study.reading.read_together`.
     """
 
     study_uid: str

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from models.turns import Priority, Turns
+from models.engine.turns import Priority, Turns
 from pacs_bridge.settings import Settings
 from pacs_bridge.workers.devices import CPU, Device, find_devices
 from pacs_bridge.workers.failures import ServerStops, StudyKillsWorkers, WorkerLost

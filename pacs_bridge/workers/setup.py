@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from models.footprint import host_memory
+from models.engine.footprint import host_memory
 from models.runtime.source import Precision, RuntimeName
 from pacs_bridge.settings import Settings
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from imaging.language import Text
-from models.engine_status import EngineStatus
+from models.engine.status import EngineStatus
 
 
 class _Value(BaseModel):

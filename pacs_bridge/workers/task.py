@@ -8,11 +8,11 @@ from typing import Protocol
 from imaging.errors import SeriesError
 from imaging.headers import Scan, scan_files
 from imaging.notices import notice
+from models.engine.warm import InUse
 from models.errors import InputRefused
-from models.plan import StudyPlan, plan_together
 from models.spec import ModelSpec
-from models.study import Progress, StudyReading, read_together
-from models.warm import InUse
+from models.study.plan import StudyPlan, plan_together
+from models.study.reading import Progress, StudyReading, read_together
 from pacs_bridge.results import save_analysis
 from pacs_bridge.workers.footprint import bytes_needed
 from pacs_bridge.workers.messages import StudyTask, TaskOutcome
@@ -67,7 +67,7 @@ def analyse(
     """Analyse a study as soon as there is memory for it, and keep masks and pictures.
 
     Raises:
-        InputRefused, SeriesError: see :func:`models.study.read_together`.
+        InputRefused, SeriesError: see :func:`models.study.reading.read_together`.
         ModelError: a model can't be used, or a network could not be run.
         OSError: the result could not be kept.
     """

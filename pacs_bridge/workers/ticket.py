@@ -10,7 +10,7 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from models.turns import Priority
+from models.engine.turns import Priority
 from pacs_bridge.workers.messages import StudyTask, TaskOutcome
 from pacs_bridge.workers.state import StudyState
 

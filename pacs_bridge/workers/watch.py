@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from models.changes import FolderState, look_at
+from models.engine.changes import FolderState, look_at
 from models.errors import SpecError
 from models.spec import ModelSpec, find_spec
 from pacs_bridge.settings import Settings

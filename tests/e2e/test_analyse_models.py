@@ -13,7 +13,7 @@ from imaging.report import Report
 from pacs_bridge.cli import main
 from tests.unit.imaging.synthetic import make_images, write
 from tests.unit.models.made import CHEST_MM, chest, chest_grid, write_bright_model
-from tests.unit.models.test_study import BALLS
+from tests.unit.models.study.test_study import BALLS
 
 
 def chest_of(folder: Path, study_uid: str) -> None:

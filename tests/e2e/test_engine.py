@@ -22,7 +22,7 @@ from tests.network.conftest import dcmtk
 from tests.network.orthanc import BINARY, Orthanc, free_port, running_orthanc
 from tests.unit.imaging.synthetic import make_images, write
 from tests.unit.models.made import CHEST_MM, chest, chest_grid, write_bright_model
-from tests.unit.models.test_study import BALLS
+from tests.unit.models.study.test_study import BALLS
 from tests.unit.pacs_bridge.engine_site import alive
 
 

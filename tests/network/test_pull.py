@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import SpecError
-from models.installation import read_installation
+from models.intake.installation import read_installation
 from models.spec import CATALOG, find_spec, read_spec, verify_files
 from pacs_bridge.errors import DownloadFailed, DownloadWrong, LibraryError
 from pacs_bridge.library import Library, Terms

@@ -11,8 +11,8 @@ from imaging.finding import Code, ImageReference, Structure
 from imaging.language import Text
 from imaging.notices import notice
 from imaging.report import Model, Report
-from models.engine_status import EngineStatus, ModelStatus, NetworkStatus, VersionStatus
-from models.footprint import MemoryState
+from models.engine.footprint import MemoryState
+from models.engine.status import EngineStatus, ModelStatus, NetworkStatus, VersionStatus
 from pacs_bridge.states import State
 from pacs_bridge.store import Study
 from pacs_bridge.workers.state import EnabledModel, EngineState, StudyState, WorkerState

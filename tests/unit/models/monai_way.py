@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 
 from imaging.geometry import Grid, Shape3
 from imaging.volume import Volume
-from models.frames import Image, image_of
 from models.recipe import (
     CropForeground,
     Finish,
@@ -42,6 +41,7 @@ from models.recipe import (
 )
 from models.runner import PatchInput, PatchOutputs
 from models.runtime import Batch, Outputs
+from models.voxels.frames import Image, image_of
 
 AXES = {
     # direction of growing k, j and i in LPS

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from pydicom.sr import _concepts_dict
 
-from models.brought import read_said, recognise
 from models.errors import SpecError
+from models.intake.brought import read_said, recognise
+from models.intake.zoo import zoo_address
 from models.sections import Label
 from models.spec import CARD_NAME, CATALOG, ModelSpec, check_usable, find_spec, read_spec
-from models.zoo import zoo_address
 
 ZOO = (
     "brats_mri_segmentation",

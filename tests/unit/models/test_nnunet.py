@@ -20,7 +20,6 @@ import torch
 from imaging.geometry import Grid
 from imaging.volume import Volume
 from models.errors import PatchRefused, RuntimeMissing, SpecError
-from models.labelmap import LabelMap
 from models.loaded import load_model
 from models.nnunet import OpenedNnunet, open_nnunet, segment
 from models.pipeline import find_lesions
@@ -28,6 +27,7 @@ from models.runner import Direct, PatchInput, PatchOutputs, Runner
 from models.runtime import Batch, Outputs
 from models.runtime.source import TorchNetwork
 from models.sections import NetworkSection
+from models.voxels.labelmap import LabelMap
 from tests.unit.models.installed import install
 from tests.unit.models.nnunet_export import LABELS, REGIONS, dataset, plans, write_export
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import SpecError
-from models.installation import code_trusted_by, read_installation, trust_code
+from models.intake.installation import code_trusted_by, read_installation, trust_code
 from models.spec import CATALOG, check_usable, find_spec, look_up, read_spec, verify_files
 from pacs_bridge.errors import DownloadWrong, LibraryError
 from pacs_bridge.library import Library

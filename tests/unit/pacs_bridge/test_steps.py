@@ -13,8 +13,8 @@ import pydicom
 import pytest
 
 from imaging.report import Report, Stage
+from models.engine.turns import Priority
 from models.errors import SpecError
-from models.turns import Priority
 from pacs_bridge.deliver import Courier
 from pacs_bridge.shadow import ShadowOutcome, agreement
 from pacs_bridge.states import State
@@ -24,7 +24,7 @@ from pacs_bridge.workers import Workers
 from pacs_bridge.workers.watch import ModelWatch
 from tests.unit.imaging.synthetic import make_images, write
 from tests.unit.models.made import write_bright_model
-from tests.unit.models.test_study import write_chest
+from tests.unit.models.study.test_study import write_chest
 from tests.unit.pacs_bridge.engine_site import engine_settings
 
 

@@ -157,10 +157,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from imaging.headers import scan_files
 from models.loaded import load_model
-from models.plan import plan_together
+from models.study.plan import plan_together
 from models.spec import CATALOG, read_spec
-from models.study import read_together
-from models.warm import InUse
+from models.study.reading import read_together
+from models.engine.warm import InUse
 from pacs_bridge.workers.footprint import bytes_needed
 
 def peak():

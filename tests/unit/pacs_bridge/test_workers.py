@@ -15,17 +15,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.engine.turns import Priority
 from models.errors import InferenceFailed, SpecError
 from models.loaded import load_model
 from models.spec import read_spec
-from models.study import plan_study, read_study
-from models.turns import Priority
+from models.study.reading import plan_study, read_study
 from pacs_bridge.results import load_analysis
 from pacs_bridge.workers import Workers
 from pacs_bridge.workers.failures import ServerStops, StudyKillsWorkers, WorkerLost
 from tests.unit.imaging.synthetic import make_images, write
 from tests.unit.models.made import write_bright_model, write_model
-from tests.unit.models.test_study import write_chest
+from tests.unit.models.study.test_study import write_chest
 from tests.unit.pacs_bridge.engine_site import (
     TWO_CPUS,
     alive,

@@ -16,13 +16,13 @@ import torch
 
 from imaging.volume import Volume
 from models.bundle import generic, open_bundle
-from models.labelmap import LabelMap
 from models.recipe import Recipe
 from models.runner import Direct
 from models.runtime.source import RuntimeOptions, TorchNetwork
 from models.runtime.torch import TorchRuntime
 from models.sections import NetworkSection
-from models.segmentation import segment
+from models.voxels.labelmap import LabelMap
+from models.voxels.segmentation import segment
 from tests.unit.models.bundle.made import published, save_weights, signal, volume
 from tests.unit.models.bundle.theirs import run_workflow, saved_image
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from imaging.volume import Volume
 from models.bundle.reading import config_paths
-from models.frames import image_of
 from models.sections import NetworkSection
+from models.voxels.frames import image_of
 
 
 def run_workflow(

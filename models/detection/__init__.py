@@ -1,0 +1,1 @@
+"""Boxes: ``detect`` runs a detector over a volume, ``boxes`` decodes its maps."""
