@@ -5,12 +5,14 @@ asks for it) and the plan of how it is run. Nothing of the bundle's own Python r
 ``trust_code`` says so:
 
 - :mod:`~models.bundle.reading`, :mod:`~models.bundle.config`: the config's files and ids;
+  ``building`` makes its components, ``standins`` takes the place of what reads and writes,
+  ``versions`` mends what newer MONAI says otherwise;
 - :mod:`~models.bundle.expressions` (with ``evaluation``, ``methods`` and the list of allowed
   ``names``): its ``$`` expressions; :mod:`~models.bundle.trusted`: MONAI's own parser instead;
 - :mod:`~models.bundle.network`, :mod:`~models.bundle.checkpoint`: network and weights;
 - :mod:`~models.bundle.translate` (with ``arguments`` and ``merging``): its transforms as a
   recipe; :mod:`~models.bundle.generic`: MONAI's own transforms where no recipe says the same;
-- ``retinanet`` and ``vista``: the two that are neither.
+- :mod:`~models.bundle.retinanet`, :mod:`~models.bundle.vista`: the two that are neither.
 """
 
 from __future__ import annotations

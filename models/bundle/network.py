@@ -24,7 +24,7 @@ _LOG = logging.getLogger(__name__)
 _WEIGHTS = Path("models") / "model.pt"
 _SCRIPT = Path("models") / "model.ts"
 # Position embeddings or window masks are made for one size.
-_FIXED = re.compile(r"\b(SwinUNETR|UNETR|ViT|ViTAutoEnc|VNet2D|MaskedAutoEncoderViT)\b")
+_FIXED = re.compile(r"\b(SwinUNETR|UNETR|ViT|ViTAutoEnc|MaskedAutoEncoderViT)\b")
 _INPUTS = ("in_channels", "n_input_channels", "input_channels", "in_chns")
 _OUTPUTS = ("out_channels", "num_classes", "n_classes", "out_chns")
 _SHOWN = 3

@@ -127,7 +127,7 @@ def test_axes_that_run_otherwise(shared_data: Path, tmp_path: Path) -> None:
     """A sagittal series from right to left, rows from head to foot."""
     folder = published(shared_data, "spleen_ct_segmentation", tmp_path)
     save_weights(folder)
-    turned = volume((20, 40, 36), (2.2, 1.1, 1.4), axes=((0, -1), (2, -1), (1, 1)))
+    turned = volume((20, 40, 36), (2.25, 1.125, 1.375), axes=((0, -1), (2, -1), (1, 1)))
     compare(folder, [turned], {"inferer#roi_size": [32, 16, 32]}, tmp_path)
 
 
@@ -227,6 +227,7 @@ def test_a_result_that_did_not_go_back_is_brought_back(shared_data: Path, tmp_pa
     windows = {"inferer#roi_size": [16, 32, 16]}
     nearest = windows | {POST + "1#nearest_interp": True}
     without = windows | {POST + "1": NOTHING}
-    expected = ours(folder, [volume()], NetworkSection(overrides=nearest))
-    found = ours(folder, [volume()], NetworkSection(overrides=without))
+    scan = volume(spacing_mm=(2.3, 1.3, 1.3))  # no voxel lies midway between two others
+    expected = ours(folder, [scan], NetworkSection(overrides=nearest))
+    found = ours(folder, [scan], NetworkSection(overrides=without))
     assert (found.labels == expected.labels).mean() > 0.99
