@@ -150,6 +150,8 @@ def test_a_killed_worker_s_study_is_read_by_the_next_process(
     with pytest.raises(WorkerLost, match="ended by SIGKILL") as caught:
         workers.read(task(files, tmp_path / "r"), told=kill)
     assert isinstance(caught.value, InferenceFailed) and caught.value.retryable
+    # The other one is dead too; a retry at once could still be given to it.
+    until(lambda: not set(before) & set(pids(workers)), "both deaths seen")
     outcome = workers.read(task(files, tmp_path / "r"))  # as the step's retry does
     assert outcome.report is not None and len(outcome.report.findings) == 2
     until(lambda: all(w.ready for w in workers.workers), "both workers again")
