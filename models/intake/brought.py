@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from models.errors import RuntimeMissing, SpecError
+from models.errors import SpecError
+from models.runtime.onnx_file import look_into
 from models.spec import SPEC_NAME
 
 Kind = Literal["preread", "monai-bundle", "nnunet", "onnx", "torchscript"]
@@ -237,20 +238,7 @@ def _nnunet_labels(dataset: dict[str, Any]) -> dict[int, str]:
 
 
 def _onnx(path: Path) -> Said:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise RuntimeMissing(
-            "onnxruntime is not installed; `pip install 'preread[cpu]'` to look into an ONNX file"
-        ) from error
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(
-            str(path), sess_options=options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # onnxruntime's errors share no public base
-        raise SpecError(f"{path}: cannot be loaded as an ONNX network: {error}") from error
+    session = look_into(path)
     source, results = session.get_inputs(), session.get_outputs()
     if len(source) != 1 or len(source[0].shape) != 5:
         shapes = ", ".join(f"{each.name} {each.shape}" for each in source)

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from models.errors import SpecError
+from models.errors import RuntimeMissing, SpecError
+from models.runtime.failures import in_short
 
 NEWEST_OPSET = 28
 """The newest operator set of the standard (ONNX 1.23); a later one may mean other things."""
@@ -47,6 +48,31 @@ def check_onnx_file(path: Path) -> dict[str, int]:
             "is known here; export it again with an older opset (17 or 18 run everywhere)"
         )
     return opsets
+
+
+def look_into(path: Path) -> Any:
+    """A session on the CPU, only to ask a network's inputs and outputs.
+
+    Raises:
+        RuntimeMissing: ONNX Runtime is not installed.
+        SpecError: the file is no network that it can load.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise RuntimeMissing(
+            "onnxruntime is not installed; `pip install 'preread[cpu]'` to look into an ONNX file"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(
+            str(path), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime's errors share no public base
+        raise SpecError(
+            f"{path}: cannot be loaded as an ONNX network: {in_short(error)}"
+        ) from error
 
 
 def _outermost(file: BinaryIO, size: int) -> tuple[dict[str, int], bool]:

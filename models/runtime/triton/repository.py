@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from models.errors import RuntimeMissing, SpecError
+from models.errors import SpecError
 from models.export import onnx_file_of
-from models.runtime.failures import in_short
-from models.runtime.onnx_file import check_onnx_file
+from models.runtime.onnx_file import check_onnx_file, look_into
 from models.runtime.source import OnnxFile, TorchNetwork
 
 Backend = Literal["onnxruntime", "python"]
@@ -143,22 +142,7 @@ def _config(path: Path, settings: TritonExport) -> str:
 
 
 def _session(path: Path) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise RuntimeMissing(
-            "writing a Triton repository needs onnxruntime; `pip install 'preread[cpu]'`"
-        ) from error
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(
-            str(path), sess_options=options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # onnxruntime's errors share no public base
-        raise SpecError(
-            f"the network can't be loaded as one ONNX file: {in_short(error)}"
-        ) from error
+    session = look_into(path)
     ports = (*session.get_inputs(), *session.get_outputs())
     odd = [port.name for port in ports if port.type != "tensor(float)"]
     if odd or len(session.get_inputs()) != 1:
