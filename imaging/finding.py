@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imaging.geometry import Point
 from imaging.language import Text
+from imaging.nodule import Nodule
 
 
 class Code(BaseModel):
@@ -73,6 +74,7 @@ class Finding(BaseModel):
     segment_number: int = Field(description="in the SEG of the same report")
     outlines: tuple[Outline, ...] = Field(description="of the mask, on every touched image")
     model: str = Field(default="", description="name of the model that marked it; empty: the first")
+    nodule: Nodule | None = Field(default=None, description="of a lung nodule on CT")
 
     @property
     def key_outlines(self) -> tuple[Outline, ...]:

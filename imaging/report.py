@@ -13,11 +13,13 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from imaging.finding import Finding, Structure
+from imaging.guidelines.values import Clinical, Guidance, Override
 from imaging.identity import derive_uid
 from imaging.language import Text
 from imaging.notices import Notice
+from imaging.priors.values import Comparison
 
-SCHEMA_VERSION: Final = "1.1"
+SCHEMA_VERSION: Final = "1.2"
 
 
 class _Value(BaseModel):
@@ -78,10 +80,11 @@ class Signature(_Value):
 class Report(_Value):
     """What the models that took a series of a study made of it.
 
-    1.1 added ``models``, ``structures``, ``window`` and ``model`` of a finding.
+    1.1 added ``models``, ``structures``, ``window`` and ``model`` of a finding; 1.2 ``nodule`` of
+    a finding, ``clinical``, ``guidance``, ``overrides`` and ``comparisons``.
     """
 
-    schema_version: Literal["1.0", "1.1"] = SCHEMA_VERSION
+    schema_version: Literal["1.0", "1.1", "1.2"] = SCHEMA_VERSION
     stage: Stage = Stage.PRELIMINARY
     revision: int = Field(default=1, description="grows when late images change the study")
     created_at: datetime
@@ -108,6 +111,16 @@ class Report(_Value):
         default=(), description="organs that were segmented and measured; no findings"
     )
     reviews: tuple[FindingReview, ...] = ()
+    clinical: Clinical = Clinical()
+    guidance: tuple[Guidance, ...] = Field(
+        default=(), description="guidelines applied to the findings that were not rejected"
+    )
+    overrides: tuple[Override, ...] = Field(
+        default=(), description="the reader's own categories, beside the computed ones"
+    )
+    comparisons: tuple[Comparison, ...] = Field(
+        default=(), description="with earlier examinations, the latest first"
+    )
     impression: str = ""
     signature: Signature | None = None
     fake: bool = Field(default=False, description="made by a stand-in model, not for clinical use")

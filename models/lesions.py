@@ -4,8 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from imaging.lungs import LungMask
 from imaging.notices import Notice
 from imaging.volume import Region
+
+
+@dataclass(frozen=True, eq=False)
+class Why:
+    """What made the model flag a place.
+
+    Attributes:
+        png: a picture for people: the place, what the score hangs on, the place healed.
+        score: as reported.
+        healed_score: of the same place with the lesion replaced by its surroundings.
+    """
+
+    png: bytes
+    score: float
+    healed_score: float
 
 
 @dataclass(frozen=True)
@@ -18,15 +34,17 @@ class Candidate:
     region: Region
     score: float
     label: int = 1
+    why: Why | None = None
 
 
 @dataclass(frozen=True)
 class Lesions:
     """What was found, best first, and what a reader must know of it.
 
-    ``seconds`` says how long each step took.
+    ``seconds`` says how long each step took; ``lungs`` is there where lungs were looked for.
     """
 
     candidates: tuple[Candidate, ...]
     notices: tuple[Notice, ...]
     seconds: dict[str, float]
+    lungs: LungMask | None = None

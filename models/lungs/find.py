@@ -87,7 +87,7 @@ def find_nodules(
         for candidate, cube in zip(found, cubes, strict=True)
     ]  # fmt: skip
     clock.lap("segment")
-    return Lesions(tuple(_distinct(lesions)), tuple(notices), seconds)
+    return Lesions(tuple(_distinct(lesions)), tuple(notices), seconds, lungs)
 
 
 def _lung_box(lungs: Mask, working: Grid) -> Grid:

@@ -18,7 +18,11 @@ from models.training.lungs_data import Lung
 from models.training.nodules_data import Nodule, sampling_weights
 
 SIDE = 64
-POOL = 400  # nodules kept at 1 mm
+POOL = 1500  # nodules kept at 1 mm
+POOL_REUSED = 0.85
+# Towards the small: a scan's common nodules are 4 to 8 mm, the outlined ones larger.
+SCALES = (0.65, 1.25)
+AT_LESIONS, AT_WRONG = 0.12, 0.35  # share of crops cut around real lesions, around mistakes
 
 
 @dataclass
@@ -73,7 +77,7 @@ class CropMaker:
     nodules: list[Nodule]
     rng: np.random.Generator
     mined_file: Path | None = None
-    heavy: float = 0.5  # how much of the augmentation: 0 none, 1 all of the recipe
+    heavy: float = 1.0  # how much of the augmentation: 0 none, 1 all of it
 
     def __post_init__(self) -> None:
         self._weights = sampling_weights(self.nodules)
@@ -94,8 +98,8 @@ class CropMaker:
         self._reload()
         rng = self.rng
         lung = self.lungs[rng.choice(len(self.lungs), p=self._share)]
-        turned = rng.random() < 0.35 * 2 * self.heavy
-        side = 84 if turned else SIDE
+        turned = rng.random() < 0.6 * self.heavy
+        side = 92 if turned else SIDE
         centre = self._centre(lung)
         corner = np.clip(np.rint(centre).astype(int) - side // 2, 0, np.array(lung.hu.shape) - side)
         box = tuple(slice(int(c), int(c) + side) for c in corner)
@@ -123,9 +127,9 @@ class CropMaker:
         rng = self.rng
         wrong = self._mined.wrong.get(lung.name, np.zeros((0, 3)))
         draw = rng.random()
-        if lung.lesions and draw < 0.2:
+        if lung.lesions and draw < AT_LESIONS:
             at = np.array(lung.lesions[rng.integers(len(lung.lesions))].centre)
-        elif len(wrong) and draw < 0.65:
+        elif len(wrong) and draw < AT_LESIONS + AT_WRONG:
             at = wrong[rng.integers(len(wrong))]
         else:
             places = self._places[lung.name]
@@ -135,11 +139,11 @@ class CropMaker:
     def _patch(self) -> Patch:
         """A nodule, mostly one made earlier in another orientation: making them is what costs."""
         rng = self.rng
-        if len(self._pool) >= POOL and rng.random() < 0.7:
+        if len(self._pool) >= POOL and rng.random() < POOL_REUSED:
             return self._pool[rng.integers(len(self._pool))].turned(rng)
         while True:
             nodule = self.nodules[rng.choice(len(self.nodules), p=self._weights)]
-            patch = make_patch(nodule, rng)
+            patch = make_patch(nodule, rng, SCALES)
             if patch is not None:
                 break
         if len(self._pool) < POOL:
@@ -189,32 +193,45 @@ class CropMaker:
     ) -> tuple[
         NDArray[np.float32], NDArray[np.float32], list[tuple[NDArray[np.float64], float, float]]
     ]:
-        """Turns by up to 25 degrees about the body's axis and scales by .85 to 1.2."""
-        angle, scale = np.deg2rad(self.rng.uniform(-25, 25)), self.rng.uniform(0.85, 1.2)
+        """Turns by up to 30 degrees about the body's axis, scales each axis by .8 to 1.25."""
+        angle = np.deg2rad(self.rng.uniform(-30, 30))
+        scale = self.rng.uniform(0.85, 1.18) * self.rng.uniform(0.93, 1.07, 3)
         cos, sin = np.cos(angle), np.sin(angle)
-        back = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) / scale  # output to input
+        turn = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+        back = np.diag(1 / scale) @ turn  # output to input
         middle_in, middle_out = (np.array(hu.shape) - 1) / 2, np.full(3, (SIDE - 1) / 2)
         offset = middle_in - back @ middle_out
         shape = (SIDE, SIDE, SIDE)
         turned = ndimage.affine_transform(hu, back, offset, shape, order=1, mode="nearest")
         turned_mask = ndimage.affine_transform(mask, back, offset, shape, order=0)
         forth = np.linalg.inv(back)
-        return turned, turned_mask, [(forth @ (at - offset), d * scale, w) for at, d, w in wanted]
+        grown = float(np.sqrt(scale[1] * scale[2]))  # a diameter is measured in the slice
+        return turned, turned_mask, [(forth @ (at - offset), d * grown, w) for at, d, w in wanted]
 
     def _degrade(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Another scanner: slice thickness, kernel, dose, calibration."""
         rng = self.rng
-        if rng.random() < 0.25 * self.heavy * 2:
-            hu = ndimage.uniform_filter1d(hu, 3, axis=0)  # a thicker slice
-        elif rng.random() < 0.2 * self.heavy * 2:
+        draw = rng.random()
+        if draw < 0.25 * self.heavy:
+            hu = ndimage.uniform_filter1d(hu, 3, axis=0)
+        elif draw < 0.45 * self.heavy:
+            hu = _thick_slices(hu, int(rng.integers(2, 4)))
+        if rng.random() < 0.4 * self.heavy:
             soft = ndimage.uniform_filter(hu, 3)
-            hu = hu + np.float32(rng.uniform(0.2, 0.7)) * (hu - soft)  # a sharper kernel
-        if rng.random() < 0.5 * self.heavy * 2:
-            sd = abs(rng.normal(0, 20))
-            hu = hu + rng.standard_normal(hu.shape, np.float32) * np.float32(sd)
+            sharpen = rng.uniform(0.2, 1.0) if rng.random() < 0.6 else rng.uniform(-0.6, -0.2)
+            hu = hu + np.float32(sharpen) * (hu - soft)
+        if rng.random() < 0.6 * self.heavy:
+            noise = rng.standard_normal(hu.shape, np.float32)
+            if rng.random() < 0.4:  # a soft kernel's noise is coarse
+                noise = ndimage.uniform_filter(noise, 2) * np.float32(2.8)
+            hu = hu + noise * np.float32(abs(rng.normal(0, 30)))
+        if rng.random() < 0.5 * self.heavy:
+            hu = (hu + 1000) * np.float32(rng.uniform(0.92, 1.08)) - 1000
+            hu = hu + np.float32(rng.normal(0, 12))
         return hu
 
     def _flip(self, target: Target) -> Target:
-        swap = self.rng.random() < 0.5 * self.heavy
+        swap = self.rng.random() < 0.3 * self.heavy
         step = tuple(slice(None, None, int(s)) for s in self.rng.choice([-1, 1], 3))
 
         def turn(a: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -226,6 +243,17 @@ class CropMaker:
             negative=turn(target.negative.astype(np.float32)) > 0.5,
             log_d=turn(target.log_d),
         )
+
+
+def _thick_slices(hu: NDArray[np.float32], thickness: int) -> NDArray[np.float32]:
+    """As if scanned in slices of ``thickness`` mm and interpolated back to 1 mm along k."""
+    slices = hu.shape[0] // thickness
+    mean = hu[: slices * thickness].reshape(slices, thickness, *hu.shape[1:]).mean(1)
+    at = (np.arange(hu.shape[0]) - (thickness - 1) / 2) / thickness
+    low = np.clip(np.floor(at).astype(int), 0, slices - 2)
+    part = np.clip(at - low, 0, 1).astype(np.float32)[:, None, None]
+    thick: NDArray[np.float32] = mean[low] * (1 - part) + mean[low + 1] * part
+    return thick
 
 
 def target_of(

@@ -2,8 +2,9 @@
 
     python -m models.training.detector --data ../shared/data/train --out .work/training
 
-One process makes crops, one trains. Every few minutes the average of the weights is run over two
-whole training lungs, and half of the later crops are cut around what it got wrong there.
+One process makes crops, one trains, in bfloat16. Every few minutes the average of the weights is
+run over the training lungs, and a third of the later crops are cut around what it got wrong there.
+It is also kept by itself, so that ``python -m models.training.validation`` can choose.
 """
 
 import argparse
@@ -22,14 +23,13 @@ from models.training import schedule
 from models.training.crops import CropMaker, Mined
 from models.training.losses import detector_loss
 from models.training.lungs_data import Lung, load_lungs
-from models.training.nets import Detector, channels_last, count_parameters
+from models.training.nets import WIDTH, Detector, channels_last, count_parameters
 from models.training.nodules_data import Nodule, load_nodules
 
 PEAK_RATE = 1.5e-3
 MINE_ABOVE_LOGIT = -2.2  # probability .1
 DOUBT_ABOVE_LOGIT = 0.0  # probability .5
 MINED_A_LUNG = 40
-MINED_AT_ONCE = 2  # a whole lung costs as much as a dozen steps
 
 
 class Crops(IterableDataset[tuple[Tensor, ...]]):
@@ -58,7 +58,8 @@ def whole_maps(net: Detector, hu: NDArray[np.int16], slab: int = 160) -> NDArray
     for k in range(0, image.shape[0], slab):
         low, high = max(k - margin, 0), min(k + slab + margin, image.shape[0])
         crop = torch.from_numpy(image[None, None, low:high])
-        maps = net(channels_last(crop))[0].numpy()
+        with torch.autocast("cpu", torch.bfloat16):
+            maps = net(channels_last(crop))[0].float().numpy()
         start = (k - low) // 4
         parts.append(maps[:, start : start + min(slab, image.shape[0] - k) // 4])
     return np.concatenate(parts, 1)
@@ -87,9 +88,9 @@ def mine(net: Detector, lungs: list[Lung], mined: Mined, *, trusted: bool) -> No
         mined.doubtful[lung.name] = np.array(doubtful).reshape(-1, 3)
 
 
-def averaged(average: schedule.Average) -> Detector:
+def averaged(average: schedule.Average, width: int) -> Detector:
     """The averaged weights as a net to evaluate."""
-    net = Detector()
+    net = Detector(width)
     net.load_state_dict(average.state)
     return net.eval()
 
@@ -104,9 +105,10 @@ def train(options: argparse.Namespace) -> None:
 
     lungs = load_lungs(options.data, out / "data", held_out=False)
     nodules = load_nodules(options.data, held_out=False)
-    net = Detector()
+    net = Detector(options.width)
+    net = net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(net.parameters(), lr=PEAK_RATE, weight_decay=0.01)
-    average = schedule.Average(net)
+    average = schedule.Average(net, 0.998)
     clock = schedule.Clock(options.minutes, PEAK_RATE)
     step = schedule.resume(checkpoint, net, average, optimiser, clock)
     print(
@@ -119,8 +121,6 @@ def train(options: argparse.Namespace) -> None:
     loader = DataLoader(crops, options.batch, num_workers=1, prefetch_factor=3)
     saved = mined_at = clock.spent_s
     mined = Mined.load(mined_file) if mined_file.exists() else Mined()
-    # Lungs that were read completely come first: what is found there is surely wrong.
-    lungs_in_turn = sorted(lungs, key=lambda lung: (lung.name in mined.wrong, not lung.nodule_free))
     recent: list[tuple[float, float]] = []
     began = time.monotonic()
     for image, positive, negative, log_d in loader:
@@ -129,7 +129,9 @@ def train(options: argparse.Namespace) -> None:
         for group in optimiser.param_groups:
             group["lr"] = clock.rate(step)
         net.train()
-        maps = net(channels_last(image))
+        with torch.autocast("cpu", torch.bfloat16):
+            maps = net(channels_last(image))
+        maps = maps.float()
         total, judged, sized = detector_loss(maps, positive, negative, log_d)
         optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
@@ -152,13 +154,13 @@ def train(options: argparse.Namespace) -> None:
             saved = clock.spent_s
         if clock.spent_s - mined_at > options.mine_every * 60 and clock.tick() < 0.93:
             trusted = clock.spent_s > 0.3 * options.minutes * 60
-            some, lungs_in_turn = lungs_in_turn[:MINED_AT_ONCE], lungs_in_turn[MINED_AT_ONCE:]
-            lungs_in_turn += some
-            mine(averaged(average), some, mined, trusted=trusted)
+            mine(averaged(average, options.width), lungs, mined, trusted=trusted)
             mined.save(mined_file)
             mined_at = clock.spent_s
             counts = {k: (len(v), len(mined.doubtful[k])) for k, v in mined.wrong.items()}
             print(f"mined (wrong, doubtful) {counts}", flush=True)
+            kept = out / f"{options.name}-{step}.pt"  # to choose from on the held-out lungs
+            torch.save({"average": average.state, "step": step, "width": options.width}, kept)
             began = time.monotonic()
     schedule.save(checkpoint, net, average, optimiser, clock, step)
 
@@ -172,15 +174,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="checkpoints and the data cache")
     parser.add_argument("--name", default="detector", help="checkpoint's name; default detector")
     parser.add_argument(
-        "--minutes", type=float, default=90, help="wall-clock budget over all restarts; default 90"
+        "--minutes", type=float, default=100, help="wall-clock budget over all restarts; default 100"
     )
     parser.add_argument("--seed", type=int, default=20261123)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=6, help="crops of 64 mm a step; default 6")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--width", type=int, default=WIDTH, help="channels at 2 mm; default 24")
+    parser.add_argument("--batch", type=int, default=8, help="crops of 64 mm a step; default 8")
     parser.add_argument(
         "--heavy",
         type=float,
-        default=0.4,
+        default=1.0,
         help="augmentation, 0 to 1; much of it only pays with hours of training",
     )
     parser.add_argument("--mine-every", type=float, default=12, help="minutes; default 12")

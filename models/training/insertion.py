@@ -67,12 +67,14 @@ class Patch:
         return at, self.hu[tuple(at.T)]
 
 
-def make_patch(nodule: Nodule, rng: np.random.Generator) -> Patch | None:
+def make_patch(
+    nodule: Nodule, rng: np.random.Generator, scales: tuple[float, float] = (0.8, 1.25)
+) -> Patch | None:
     """``nodule`` at a random size, its HU restored as well as they can be.
 
     Returns None where nothing of the outline is left at 1 mm.
     """
-    scale = rng.uniform(0.8, 1.25)
+    scale = rng.uniform(*scales)
     pad = 3  # slices beyond the outlined ones, so that the blend has room to fade
     spacing = np.array(nodule.spacing) * scale
     code = np.pad(nodule.code, ((1, 1), (0, 0), (0, 0)), "edge").astype(np.float32)

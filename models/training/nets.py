@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 DETECTOR_STRIDE = 4
+WIDTH = 24  # channels at 2 mm; 4.4 M parameters
 PRIOR_LOGIT = -4.6  # one cell in a hundred: a fresh head must not drown the loss in negatives
 PRIOR_LOG_DIAMETER = 2.1  # 8 mm
 
@@ -46,7 +47,7 @@ class Detector(nn.Module):
     a 60 mm mass is seen whole, and back up to 4 mm by sums of 1 x 1 projections.
     """
 
-    def __init__(self, width: int = 16) -> None:
+    def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
         w = width
         self.at_2mm = nn.Sequential(_conv(8, w), _conv(w, w))

@@ -1,0 +1,1 @@
+"""What a nodule is like."""

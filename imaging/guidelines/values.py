@@ -1,0 +1,61 @@
+"""What a guideline says, as values: the category, what to do, and exactly what decided it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from imaging.language import Text
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Clinical(_Value):
+    """What is known of the patient besides the images. None: not known, never assumed."""
+
+    age_years: int | None = None
+    sex: str | None = Field(default=None, description="DICOM PatientSex: M, F, O")
+    screening: bool | None = Field(default=None, description="a lung cancer screening examination")
+    high_risk: bool | None = Field(default=None, description="of lung cancer (Fleischner: ACCP)")
+    known_cancer: bool | None = None
+    immunosuppressed: bool | None = None
+    family_history: bool | None = Field(default=None, description="lung cancer in the family")
+    emphysema: bool | None = None
+    prior_cancer_resected: bool | None = None
+
+
+class Input(_Value):
+    """One fact that a rule looked at."""
+
+    name: Text
+    value: Text
+    finding: int | None = Field(default=None, description="number of the finding it is of")
+
+
+class Guidance(_Value):
+    """A guideline applied to one report.
+
+    ``category`` is None where it can't be assigned; ``missing`` then says why.
+    """
+
+    guideline: str = Field(description="'Lung-RADS 2022' or 'Fleischner 2017'")
+    source: str = Field(description="the publication")
+    category: str | None
+    finding: int | None = Field(default=None, description="number of the finding that decided it")
+    recommendation: Text
+    rule: Text = Field(description="the row of the guideline that applied")
+    inputs: tuple[Input, ...] = ()
+    missing: tuple[Text, ...] = ()
+
+
+class Override(_Value):
+    """A radiologist's own category, kept beside the computed one."""
+
+    guideline: str
+    category: str
+    reason: str = ""
+    by: str
+    at: datetime

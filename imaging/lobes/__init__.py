@@ -1,0 +1,1 @@
+"""Where the lobes are."""
