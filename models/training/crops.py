@@ -16,6 +16,7 @@ from models.lungs.nodules import STRIDE, to_input
 from models.training.insertion import Patch, best_place, insert, make_patch, sham
 from models.training.lungs_data import Lung
 from models.training.nodules_data import Nodule, sampling_weights
+from models.training.scanner import another_scanner
 
 SIDE = 64
 POOL = 1500  # nodules kept at 1 mm
@@ -113,7 +114,7 @@ class CropMaker:
         hu, wanted = self._populate(lung, hu, box, wanted)
         if turned:
             hu, mask, wanted = self._turn(hu, mask, wanted)
-        hu = self._degrade(hu)
+        hu = another_scanner(hu, rng, self.heavy)
         return self._flip(target_of(to_input(hu), mask > 0.5, wanted))
 
     def _reload(self) -> None:
@@ -208,28 +209,6 @@ class CropMaker:
         grown = float(np.sqrt(scale[1] * scale[2]))  # a diameter is measured in the slice
         return turned, turned_mask, [(forth @ (at - offset), d * grown, w) for at, d, w in wanted]
 
-    def _degrade(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Another scanner: slice thickness, kernel, dose, calibration."""
-        rng = self.rng
-        draw = rng.random()
-        if draw < 0.25 * self.heavy:
-            hu = ndimage.uniform_filter1d(hu, 3, axis=0)
-        elif draw < 0.45 * self.heavy:
-            hu = _thick_slices(hu, int(rng.integers(2, 4)))
-        if rng.random() < 0.4 * self.heavy:
-            soft = ndimage.uniform_filter(hu, 3)
-            sharpen = rng.uniform(0.2, 1.0) if rng.random() < 0.6 else rng.uniform(-0.6, -0.2)
-            hu = hu + np.float32(sharpen) * (hu - soft)
-        if rng.random() < 0.6 * self.heavy:
-            noise = rng.standard_normal(hu.shape, np.float32)
-            if rng.random() < 0.4:  # a soft kernel's noise is coarse
-                noise = ndimage.uniform_filter(noise, 2) * np.float32(2.8)
-            hu = hu + noise * np.float32(abs(rng.normal(0, 30)))
-        if rng.random() < 0.5 * self.heavy:
-            hu = (hu + 1000) * np.float32(rng.uniform(0.92, 1.08)) - 1000
-            hu = hu + np.float32(rng.normal(0, 12))
-        return hu
-
     def _flip(self, target: Target) -> Target:
         swap = self.rng.random() < 0.3 * self.heavy
         step = tuple(slice(None, None, int(s)) for s in self.rng.choice([-1, 1], 3))
@@ -243,17 +222,6 @@ class CropMaker:
             negative=turn(target.negative.astype(np.float32)) > 0.5,
             log_d=turn(target.log_d),
         )
-
-
-def _thick_slices(hu: NDArray[np.float32], thickness: int) -> NDArray[np.float32]:
-    """As if scanned in slices of ``thickness`` mm and interpolated back to 1 mm along k."""
-    slices = hu.shape[0] // thickness
-    mean = hu[: slices * thickness].reshape(slices, thickness, *hu.shape[1:]).mean(1)
-    at = (np.arange(hu.shape[0]) - (thickness - 1) / 2) / thickness
-    low = np.clip(np.floor(at).astype(int), 0, slices - 2)
-    part = np.clip(at - low, 0, 1).astype(np.float32)[:, None, None]
-    thick: NDArray[np.float32] = mean[low] * (1 - part) + mean[low + 1] * part
-    return thick
 
 
 def target_of(

@@ -174,7 +174,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="checkpoints and the data cache")
     parser.add_argument("--name", default="detector", help="checkpoint's name; default detector")
     parser.add_argument(
-        "--minutes", type=float, default=100, help="wall-clock budget over all restarts; default 100"
+        "--minutes",
+        type=float,
+        default=100,
+        help="wall-clock budget over all restarts; default 100",
     )
     parser.add_argument("--seed", type=int, default=20261123)
     parser.add_argument("--threads", type=int, default=1)

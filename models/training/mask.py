@@ -52,9 +52,9 @@ def train(options: argparse.Namespace) -> None:
 
     lungs = load_lungs(options.data, out / "data", held_out=False)
     nodules = load_nodules(options.data, held_out=False)
-    net = MaskNet()
+    net = MaskNet().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(net.parameters(), lr=PEAK_RATE, weight_decay=0.01)
-    average = schedule.Average(net, 0.99)
+    average = schedule.Average(net, 0.998)
     clock = schedule.Clock(options.minutes, PEAK_RATE)
     step = schedule.resume(checkpoint, net, average, optimiser, clock)
     print(f"{count_parameters(net)} parameters, from step {step}", flush=True)
@@ -69,7 +69,9 @@ def train(options: argparse.Namespace) -> None:
             break
         for group in optimiser.param_groups:
             group["lr"] = clock.rate(step)
-        logits = net(channels_last(image))
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = net(channels_last(image))
+        logits = logits.float()
         loss = mask_loss(logits, share)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

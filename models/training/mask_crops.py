@@ -9,15 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from models.lungs.nodules import CUBE_SIDE_MM, Candidate, extract_cube, to_input
-from models.training.crops import POOL
+from models.training.crops import POOL, POOL_REUSED
 from models.training.insertion import Patch, best_place, insert, make_patch
 from models.training.lungs_data import Lesion, Lung
 from models.training.nodules_data import Nodule, sampling_weights
+from models.training.scanner import another_scanner
 
-REAL_SHARE = 0.2
+REAL_SHARE = 0.15
+SCANNER = 0.7  # how much of another scanner; masks suffer from blur that finding stands
 # How the detector errs, measured on simulated nodules: about 1 mm an axis, a fifth in diameter.
 CENTRE_SD_MM, CENTRE_SD_DIAMETERS, LOG_DIAMETER_SD = 1.0, 0.06, 0.22
 
@@ -68,10 +69,7 @@ class CubeMaker:
         off = rng.normal(0, CENTRE_SD_MM + CENTRE_SD_DIAMETERS * diameter, 3)
         k, j, i = (float(c) for c in centre + off)
         seen = Candidate((k, j, i), diameter * float(np.exp(rng.normal(0, LOG_DIAMETER_SD))), 0.0)
-        if rng.random() < 0.3:
-            hu = ndimage.uniform_filter1d(hu, 3, axis=0)
-        if rng.random() < 0.4:
-            hu = hu + rng.standard_normal(hu.shape, np.float32) * np.float32(abs(rng.normal(0, 20)))
+        hu = another_scanner(hu, rng, SCANNER)
         return self._flip(extract_cube(to_input(hu), seen).values, extract_cube(share, seen).values)
 
     def _around(self, lung: Lung, lesion: Lesion) -> tuple[Float, Float, NDArray[np.float64]]:
@@ -101,7 +99,7 @@ class CubeMaker:
 
     def _patch(self) -> Patch:
         rng = self.rng
-        if len(self._pool) < POOL or rng.random() < 0.4:
+        if len(self._pool) < POOL or rng.random() > POOL_REUSED:
             nodule = self.nodules[rng.choice(len(self.nodules), p=self._weights)]
             patch = make_patch(nodule, rng)
             if patch is not None:

@@ -1,5 +1,7 @@
 """The two networks. Both are fully convolutional, so that a GPU or CPU runs any tile size."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -125,6 +127,11 @@ def _double(x: Tensor) -> Tensor:
 def channels_last(x: Tensor) -> Tensor:
     """The memory layout in which a CPU convolves fastest."""
     return x.contiguous(memory_format=torch.channels_last_3d)
+
+
+def width_of(state: Mapping[str, Tensor]) -> int:
+    """The ``width`` of the :class:`Detector` that these weights are of."""
+    return int(state["at_2mm.0.0.weight"].shape[0])
 
 
 def count_parameters(net: nn.Module) -> int:

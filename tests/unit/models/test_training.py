@@ -12,9 +12,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs preread[monai]")
 pytest.importorskip("scipy", reason="needs preread[monai]")
 
-from models.training.export import fold  # noqa: E402 - after the check that torch is here
+from models.training.export import Turned, fold, write  # noqa: E402 - after the check for torch
 from models.training.insertion import Patch, best_place, insert, sham  # noqa: E402
-from models.training.nets import Detector, MaskNet, space_to_depth  # noqa: E402
+from models.training.nets import Detector, MaskNet, space_to_depth, width_of  # noqa: E402
+from models.training.scanner import another_scanner, thick_slices  # noqa: E402
 from models.training.seal import seal  # noqa: E402
 
 
@@ -97,6 +98,75 @@ def test_folding_batch_normalisation_changes_no_output(
         after = fold(net)(x)
     assert torch.allclose(before, after, atol=1e-3)
     assert not any(isinstance(part, torch.nn.BatchNorm3d) for part in net.modules())
+
+
+def _shaken(net: torch.nn.Module) -> torch.nn.Module:
+    """Weights as after training: nothing symmetric, every cell with its own logit."""
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight.add_(0.02 * torch.randn_like(weight))
+    return net.eval()
+
+
+def test_mirrors_are_looked_into_and_turned_back() -> None:
+    net = _shaken(Detector(16))
+    x = torch.randn(1, 1, 32, 48, 64)
+    with torch.inference_mode():
+        maps = Turned(net, [4])(x)
+        mirrored = Turned(net, [4])(torch.flip(x, [4]))
+        plain = net(x)
+    # The mean over both mirrors is the same whichever of them comes in; one net's maps are not.
+    assert torch.allclose(torch.flip(mirrored, [4]), maps, atol=1e-4)
+    assert not torch.allclose(plain, maps, atol=1e-2)
+
+
+def test_an_exported_file_holds_half_precision_and_gives_the_same(tmp_path: Path) -> None:
+    import onnx
+    import onnxruntime
+
+    net = Turned(fold(_shaken(Detector(16))), [4]).eval()
+    file = tmp_path / "detector.onnx"
+    write(net, torch.randn(1, 1, 32, 32, 32), ("image", "maps"), [0, 2, 3, 4], file)
+    kinds = [w.data_type for w in onnx.load(file).graph.initializer if np.prod(w.dims) >= 1024]
+    assert kinds and set(kinds) == {onnx.TensorProto.FLOAT16}
+    x = torch.randn(2, 1, 48, 32, 64)
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    with torch.inference_mode():
+        expected = net(x).numpy()
+    found = session.run(None, {"image": x.numpy()})[0]
+    assert np.abs(found - expected).max() < 0.02
+    assert expected.std() > 0.1
+
+
+@pytest.mark.parametrize("width", [8, 24])
+def test_weights_tell_their_width(width: int) -> None:
+    assert width_of(Detector(width).state_dict()) == width
+
+
+def test_another_scanner_changes_the_picture_and_not_the_place() -> None:
+    hu = np.full((40, 40, 40), -850, np.float32)
+    hu[16:24, 16:24, 16:24] = 40
+    changed = 0
+    for seed in range(40):
+        seen = another_scanner(hu, np.random.default_rng(seed), 1.0)
+        assert seen.shape == hu.shape and seen.dtype == np.float32
+        weight = np.clip(seen + 500, 0, None)
+        at = np.argwhere(weight > 0)
+        centre = (at * weight[tuple(at.T)][:, None]).sum(0) / weight.sum()
+        assert centre == pytest.approx([19.5] * 3, abs=1.0)
+        changed += not np.array_equal(seen, hu)
+    assert changed > 20
+    assert np.array_equal(another_scanner(hu, np.random.default_rng(0), 0.0), hu)
+
+
+@pytest.mark.parametrize("thickness", [2, 3])
+def test_thick_slices_keep_a_ramp_and_blur_a_step(thickness: int) -> None:
+    ramp = np.broadcast_to(np.arange(30, dtype=np.float32)[:, None, None], (30, 4, 4)).copy()
+    thick = thick_slices(ramp, thickness)
+    assert thick[4:-4] == pytest.approx(ramp[4:-4])
+    step = (ramp > 14.5).astype(np.float32)
+    assert (np.abs(np.diff(thick_slices(step, thickness)[:, 0, 0])) < 0.99).all()
 
 
 def test_sealing_writes_the_hashes_and_nothing_else(tmp_path: Path) -> None:
