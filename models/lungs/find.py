@@ -19,6 +19,7 @@ from models.clock import Clock
 from models.errors import InputRefused
 from models.lesions import Candidate, Lesions
 from models.lungs import nodules
+from models.lungs.surroundings import without_outer_air
 from models.lungs.tiling import Tiling, run_tiled
 from models.runner import Runner
 from models.spec import ModelSpec
@@ -67,7 +68,7 @@ def find_nodules(
     progress("resample")
     target = _lung_box(lungs.mask, axial_grid(volume.grid, WORKING_MM))
     working = resample(volume, target)
-    image = nodules.to_input(working.voxels)
+    image = nodules.to_input(without_outer_air(working.voxels, target, lungs.mask))
     inside = resample_mask(lungs.mask, target).voxels
     clock.lap("resample")
 
