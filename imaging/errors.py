@@ -12,7 +12,9 @@
     │   ├── NoImages
     │   ├── IrregularGeometry
     │   └── InconsistentSeries
-    └── NothingToEncode      an object was asked for that would be empty
+    ├── NothingToEncode      an object was asked for that would be empty
+    ├── NoLung               places in the lungs were asked for where there is no lung
+    └── NotCharacterised     a nodule can't be described; the finding itself stands
 
 Every message says what was found, where, and what a person can do about it. ``retryable``
 says whether the same call can succeed later with nothing changed here; for this package it
@@ -81,3 +83,11 @@ class InconsistentSeries(SeriesError):
 
 class NothingToEncode(ImagingError):
     """A DICOM object was asked for with no content to put into it."""
+
+
+class NoLung(ImagingError):
+    """Places in the lungs were asked for, and the image shows no lung."""
+
+
+class NotCharacterised(ImagingError):
+    """A nodule can't be described by its mask; the finding itself stands."""

@@ -6,6 +6,7 @@ Values only; ``imaging.character`` measures, ``imaging.lobes`` locates, ``models
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -80,8 +81,16 @@ class Interval(_Value):
     high: float
 
 
+class Calcification(_Value):
+    """Calcium in a nodule. Diffuse and central calcium are benign patterns, eccentric is not."""
+
+    pattern: Literal["diffuse", "central", "eccentric"]
+    volume_mm3: float
+    share: float = Field(description="of the solid part's inside, 0 to 1")
+
+
 class Density(_Value):
-    """HU over the mask."""
+    """HU over the mask; the core leaves out the edge, whose partial volume drags the mean."""
 
     mean_hu: float
     sd_hu: float
@@ -90,6 +99,9 @@ class Density(_Value):
     median_hu: float
     p75_hu: float
     p95_hu: float
+    core_mean_hu: float | None = Field(
+        default=None, description="mean of the mask's inside; None where there is no inside"
+    )
 
 
 class Place(_Value):
@@ -131,8 +143,13 @@ class Nodule(_Value):
     solid_core: Diameters | None = Field(
         default=None, description="part-solid: the solid part, in its own largest axial slice"
     )
+    calcification: Calcification | None = Field(
+        default=None, description="above 200 HU; the type is calcified only in benign patterns"
+    )
     volume_mm3: Interval
-    mass_mg: float = Field(description="volume x (mean HU + 1000) / 1000")
+    mass_mg: float = Field(
+        description="volume x (mean HU + 1000) / 1000, the mean over what is at least half nodule"
+    )
     density: Density
     sphericity: float = Field(description="0 to 1; 1 is a ball")
     margin: Margin

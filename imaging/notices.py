@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from imaging.language import Text
+from imaging.language import Language, Text
 
 
 class Severity(StrEnum):
@@ -298,6 +298,52 @@ WORDING: dict[str, tuple[Severity, str, str]] = {
         "model {model} failed on this study and its findings are missing: {problem}",
         "模型 {model} 分析失败，缺少其结果：{problem}",
     ),
+    "no-lobes": (
+        Severity.WARNING,
+        "no aerated lung was found to tell places in; nodules were measured but not described",
+        "未找到含气肺组织，无法定位；结节仅测量，未作特征描述",
+    ),
+    "nodule-not-described": (
+        Severity.WARNING,
+        "nodule {number} was measured but could not be described",
+        "结节 {number} 已测量，但无法作特征描述",
+    ),
+    "no-hint": (
+        Severity.WARNING,
+        "nodule {number} has no suspicion estimate: its model can't be read",
+        "结节 {number} 无可疑程度估计：模型文件无法读取",
+    ),
+    # earlier examinations
+    "no-prior": (
+        Severity.WARNING,
+        "no earlier chest CT to compare with: none of the last {years:g} years in {where}",
+        "无既往胸部 CT 可供对比：{where}中近 {years:g} 年未找到",
+    ),
+    "prior-not-sought": (
+        Severity.WARNING,
+        "earlier chest CTs could not be looked for in {where}: {problem}",
+        "无法在{where}中查找既往胸部 CT：{problem}",
+    ),
+    "prior-refused": (
+        Severity.WARNING,
+        "the examination of {date} was not taken for comparison: {problem}",
+        "未采用 {date} 的检查作对比：{problem}",
+    ),
+    "prior-not-fetched": (
+        Severity.WARNING,
+        "the examination of {date} could not be fetched for comparison: {problem}",
+        "无法调取 {date} 的检查作对比：{problem}",
+    ),
+    "prior-not-compared": (
+        Severity.WARNING,
+        "the examination of {date} could not be compared: {problem}",
+        "无法与 {date} 的检查对比：{problem}",
+    ),
+    "prior-left-out": (
+        Severity.WARNING,
+        "nothing was compared with earlier examinations: the worker process ended while it did",
+        "未与既往检查对比：对比过程中工作进程意外终止",
+    ),
     "nothing-suits": (
         Severity.REFUSAL,
         "no series of the study suits model {model}",
@@ -307,11 +353,15 @@ WORDING: dict[str, tuple[Severity, str, str]] = {
 
 
 def notice(code: str, **values: object) -> Notice:
-    """Fill in the wording of ``code``.
+    """Fill in the wording of ``code``; a value that is a ``Text`` stands in its own language.
 
     Raises:
         KeyError: the code, or a value its wording needs, is unknown (a mistake in our code).
     """
     severity, en, zh = WORDING[code]
-    text = Text(en=en.format(**values), zh=zh.format(**values))
+    text = Text(en=en.format(**_in(Language.EN, values)), zh=zh.format(**_in(Language.ZH, values)))
     return Notice(code=code, severity=severity, text=text)
+
+
+def _in(language: Language, values: dict[str, object]) -> dict[str, object]:
+    return {k: v.in_(language) if isinstance(v, Text) else v for k, v in values.items()}

@@ -59,6 +59,9 @@ class Model(_Value):
     version: str
     title: Text
     sha256: str = Field(description="over the model's weight files; names exactly what ran")
+    sites: tuple[str, ...] = Field(
+        default=(), description="SNOMED CT codes of the organs in which it marks lesions"
+    )
 
 
 class FindingReview(_Value):

@@ -17,11 +17,13 @@ class Why:
         png: a picture for people: the place, what the score hangs on, the place healed.
         score: as reported.
         healed_score: of the same place with the lesion replaced by its surroundings.
+        least_score: of the same place with the one part of it replaced that matters most.
     """
 
     png: bytes
     score: float
     healed_score: float
+    least_score: float
 
 
 @dataclass(frozen=True)

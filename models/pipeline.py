@@ -31,6 +31,8 @@ def find_lesions(
     model: LoadedModel,
     networks: Mapping[str, Runner],
     progress: Progress = lambda step: None,
+    *,
+    explained: bool = True,
 ) -> Lesions:
     """Find the lesions, and measure the organs, a model is made for.
 
@@ -40,6 +42,7 @@ def find_lesions(
         model: its spec's ``task`` and its plan name the path below.
         networks: what runs its networks, by their roles.
         progress: called with the name of each step as it begins.
+        explained: with what made the model flag the best findings, where its way tells it.
 
     Returns:
         Regions on the first volume's grid.
@@ -52,7 +55,7 @@ def find_lesions(
     """
     spec, plan = model.spec, model.plan
     if spec.task == "lung-nodules":
-        return find_nodules(volumes[0], spec, networks, progress)
+        return find_nodules(volumes[0], spec, networks, progress, explained=explained)
     seconds: dict[str, float] = {}
     if spec.task == "detection":
         if not isinstance(plan, DetectionPlan):

@@ -5,21 +5,24 @@ from __future__ import annotations
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imaging.errors import NoImages, SeriesError
 from imaging.headers import Scan, scan_files
 from imaging.language import Language
+from imaging.notices import Notice
 from imaging.report import Report
 from imaging.series import refusals
 from models.errors import InputRefused
 from models.study.plan import StudyPlan, plan_together
+from models.study.priors import PriorImages
 from models.study.reading import Progress
-from pacs_bridge.results import load_analysis, write_objects
+from pacs_bridge.priors.named import named_priors, suiting
+from pacs_bridge.results import load_analysis, save_why, write_objects
 from pacs_bridge.settings import Settings
 from pacs_bridge.workers.engine import WarmModels
 from pacs_bridge.workers.messages import StudyTask
@@ -60,6 +63,7 @@ def analyse_path(
     out: Path,
     models: WarmModels,
     *,
+    priors: Sequence[Path] = (),
     language: Language = Language.EN,
     progress: Progress = lambda step: None,
 ) -> list[Outcome]:
@@ -69,17 +73,24 @@ def analyse_path(
         path: a folder (searched through), a zip, or one DICOM file.
         out: results go here; with several studies, into a folder each, named by study UID.
         models: loaded.
+        priors: folders, zips or files with earlier examinations of the patient.
         language: of the text in the SR and the page.
         progress: called with the name of each step as it begins, from several threads.
 
     Raises:
-        NoImages: there is no DICOM image in it.
+        NoImages: there is no DICOM image in it, or in one of ``priors``.
         SeriesError: the chosen series makes no volume (of the only study; of one among
             several it is that study's ``problem``).
         InputRefused: the series is not what the model is for (likewise).
         InferenceFailed: a network could not be run.
     """
-    with _files(path) as files:
+    with ExitStack() as unpacked:
+        files = unpacked.enter_context(_files(path))
+        named = [
+            each
+            for where in priors
+            for each in named_priors(unpacked.enter_context(_files(where)), where)
+        ]
         progress("read headers")
         scan = scan_files(files)
         if not scan.slices:
@@ -97,7 +108,10 @@ def analyse_path(
             plan = plan_together(part, specs)
             folder = out if len(studies) == 1 else out / study_uid
             try:
-                return _analyse_one(part, plan, study_uid, folder, models, language, progress)
+                earlier = suiting(named, part)
+                return _analyse_one(
+                    part, plan, study_uid, folder, models, earlier, language, progress
+                )
             except (SeriesError, InputRefused) as error:
                 if len(studies) == 1:
                     raise
@@ -131,6 +145,7 @@ def _analyse_one(
     study_uid: str,
     out: Path,
     models: WarmModels,
+    earlier: tuple[list[PriorImages], list[Notice]],
     language: Language,
     progress: Progress,
 ) -> Outcome:
@@ -138,17 +153,21 @@ def _analyse_one(
         return Outcome(study_uid, plan, None, {}, {})
     with tempfile.TemporaryDirectory(prefix="preread-") as work:
         kept = Path(work)
-        task = StudyTask(study_uid, 1, (), kept, models.enabled, give_up=True)
+        priors, told = earlier
+        task = StudyTask(study_uid, 1, (), kept, models.enabled, give_up=True, priors=tuple(priors))
         reading = analyse(scan, plan, task, models, progress)
+        warnings = (*reading.report.warnings, *told)
+        report = reading.report.model_copy(update={"warnings": warnings})
         progress("write")
-        made = write_objects(
-            kept / "objects", reading.report, load_analysis(kept), language=language
-        )
+        made = write_objects(kept / "objects", report, load_analysis(kept), language=language)
         out.mkdir(parents=True, exist_ok=True)
         files_out = {kind: out / file.name for kind, file in made.items()}
         for kind, file in made.items():
             files_out[kind].write_bytes(file.read_bytes())
-    return Outcome(study_uid, plan, reading.report, files_out, reading.seconds)
+        save_why(out, reading.why)
+        if reading.why:
+            files_out["why"] = out / "why"
+    return Outcome(study_uid, plan, report, files_out, reading.seconds)
 
 
 def explain(plan: StudyPlan, language: Language = Language.EN) -> str:

@@ -27,7 +27,8 @@ from models.runtime.source import RuntimeName
 from pacs_bridge.console import err, out, print_findings
 from pacs_bridge.errors import BridgeError
 from pacs_bridge.models_cli import add_models_command
-from pacs_bridge.settings import Settings, load_settings, settings_template
+from pacs_bridge.settings import Settings, load_settings
+from pacs_bridge.settings_template import settings_template
 
 _STYLES = {"ok": "green", "note": "cyan", "bad": "red"}
 
@@ -84,6 +85,10 @@ def _parser() -> argparse.ArgumentParser:
     analyse.add_argument(
         "--model", action="append", metavar="NAME",
         help="see `preread models list`; may be repeated (default: those the settings enable)",
+    )  # fmt: skip
+    analyse.add_argument(
+        "--prior", action="append", type=Path, default=[], metavar="PATH",
+        help="an earlier examination of the patient to compare with; may be repeated",
     )  # fmt: skip
     analyse.add_argument(
         "--out", type=Path, default=Path("preread-out"), metavar="DIR",
@@ -174,7 +179,7 @@ def _analyse(options: argparse.Namespace) -> int:
     )
     with err.status("reading ...") as status, open_models(settings) as models:
         outcomes = analyse_path(
-            options.path, options.out, models, language=language,
+            options.path, options.out, models, priors=options.prior, language=language,
             progress=lambda step: status.update(f"{step} ..."),
         )  # fmt: skip
     unread = [outcome for outcome in outcomes if outcome.report is None]

@@ -14,7 +14,7 @@ err = Console(stderr=True, highlight=False, markup=False)
 
 
 def print_findings(report: Report) -> None:
-    """The findings table on standard output, and the warnings under it."""
+    """The findings table on standard output, comparisons and warnings under it."""
     table = Table(
         title=f"{report.title.en}: {len(report.findings)} finding(s)",
         title_justify="left",
@@ -35,5 +35,12 @@ def print_findings(report: Report) -> None:
     out.print(table)
     for structure in report.structures:
         out.print(f"  {structure.label.meaning.en}: {structure.volume_mm3 / 1000:.1f} ml")
+    for each in report.comparisons:
+        out.print(f"  compared with {each.study_date}, {each.days} days before")
+        for change in each.changes:
+            name = f"#{change.number}" if change.number else "-"
+            out.print(f"  {name:>4} {change.change}: {change.why.en}", soft_wrap=True)
+        for text in each.warnings:
+            out.print(f"  note {each.study_date}: {text.en}", style="yellow", soft_wrap=True)
     for warning in report.warnings:
         out.print(f"  note {warning.text.en}", style="yellow", soft_wrap=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -41,6 +43,16 @@ def open_engine(url: str) -> Engine:
             "'preread[postgres]'`"
         ) from error
     return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that writes; committed when the block ends well."""
+    # See _begin_sqlite: it takes the lock when it begins.
+    with engine.connect() as db:
+        db.execution_options(**{WRITES: True})
+        with db.begin():
+            yield db
 
 
 def upsert(

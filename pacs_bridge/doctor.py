@@ -27,10 +27,15 @@ from models.runtime.choose import explain
 from models.runtime.devices import gpus, installed, onnx_runtimes
 from models.runtime.source import RuntimeOptions
 from models.spec import find_spec
+from pacs_bridge.dicomweb.client import WebArchive
 from pacs_bridge.dimse.peer import Peer
+from pacs_bridge.dimse.retrieve import Retriever
 from pacs_bridge.errors import BridgeError
 from pacs_bridge.settings import PeerSettings, Settings
 from pacs_bridge.store import open_store
+
+_NOBODY = "PREREAD-DOCTOR"
+"""A PatientID that nobody has, to ask for."""
 
 
 class Health(StrEnum):
@@ -62,6 +67,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _storage(settings)
     yield from _ports(settings)
     yield from _peers(settings)
+    yield from priors(settings)
     yield from _people(settings)
 
 
@@ -264,6 +270,47 @@ def _peers(settings: Settings) -> Iterator[Finding]:
                 str(error),
                 "Check address, port and that it knows our AE title",
             )
+
+
+def priors(settings: Settings) -> Iterator[Finding]:
+    """Whether earlier chest CTs can be looked for, and would come."""
+    wanted, subject = settings.priors, "Priors"
+    if wanted.find == "off":
+        yield Finding(Health.NOTE, subject, "off: studies are compared with nothing")
+        return
+    web = wanted.method == "dicomweb"
+    if wanted.find == "store" or not (wanted.dicomweb_url if web else settings.priors_pacs):
+        yield Finding(
+            Health.NOTE,
+            subject,
+            "looked for among the studies received here alone",
+            f"Set priors.{'dicomweb_url' if web else 'pacs'} to look in the PACS too",
+        )
+        return
+    try:
+        if web:
+            archive = WebArchive(wanted.dicomweb_url, 5.0)
+            archive.search("studies", {"PatientID": _NOBODY, "limit": "1"})
+            yield Finding(Health.GOOD, subject, f"{archive} answers QIDO-RS")
+            return
+        assert settings.priors_pacs is not None
+        peer = Retriever(settings.priors_pacs, settings.listener.ae_title, 5.0)
+        peer.find({"QueryRetrieveLevel": "STUDY", "PatientID": _NOBODY, "StudyInstanceUID": ""})
+        yield Finding(Health.GOOD, subject, f"{peer} answers C-FIND")
+        if wanted.method == "c-move" and not peer.knows_us():
+            yield Finding(
+                Health.BAD,
+                subject,
+                f"{peer} does not know {settings.listener.ae_title} as a destination of C-MOVE",
+                "Enter our AE title, address and port there, or set priors.method to c-get",
+            )
+    except BridgeError as error:
+        yield Finding(
+            Health.BAD,
+            subject,
+            str(error),
+            "Allow our AE title to query and retrieve there; the log there says more",
+        )
 
 
 def _people(settings: Settings) -> Iterator[Finding]:

@@ -62,6 +62,7 @@ class Inbox:
         sop_instance_uid: str,
         transfer_syntax_uid: str,
         source_ae: str = "",
+        fetched: bool | None = None,
     ) -> Instance:
         """Keep one object as sent; when this returns it is on the disk and in the database.
 
@@ -74,6 +75,7 @@ class Inbox:
             sop_instance_uid: AffectedSOPInstanceUID of the C-STORE command.
             transfer_syntax_uid: of the presentation context.
             source_ae: who sent it.
+            fetched: whether we asked for it; see :func:`pacs_bridge.arrivals.record_arrival`.
 
         Raises:
             Refused: 0xA900, data set and command disagree; 0xC000, it can't be understood.
@@ -89,9 +91,11 @@ class Inbox:
         identity = identify(encoded, transfer_syntax_uid)
         _must_agree("SOPClassUID (0008,0016)", identity.sop_class_uid, sop_class_uid)
         _must_agree("SOPInstanceUID (0008,0018)", identity.sop_instance_uid, sop_instance_uid)
-        return self._keep(encoded, identity, transfer_syntax_uid, source_ae)
+        return self._keep(encoded, identity, transfer_syntax_uid, source_ae, fetched)
 
-    def import_file(self, path: Path, source_ae: str = "") -> Instance:
+    def import_file(
+        self, path: Path, source_ae: str = "", *, fetched: bool | None = None
+    ) -> Instance:
         """Keep a copy of a DICOM file, with the checks and guarantees of :meth:`receive`.
 
         A bare data set (no preamble, no meta header) is taken too.
@@ -99,9 +103,15 @@ class Inbox:
         Raises:
             Refused, DiskFull, OSError: as :meth:`receive`.
         """
-        parts = split_file(path.read_bytes())
+        return self.import_content(path.read_bytes(), source_ae, fetched=fetched)
+
+    def import_content(
+        self, content: bytes, source_ae: str = "", *, fetched: bool | None = None
+    ) -> Instance:
+        """Keep a DICOM file's content, as :meth:`import_file` does."""
+        parts = split_file(content)
         return self._keep(
-            parts.dataset, _identify_file(parts), parts.transfer_syntax_uid, source_ae
+            parts.dataset, _identify_file(parts), parts.transfer_syntax_uid, source_ae, fetched
         )
 
     def recover(self) -> Recovery:
@@ -132,7 +142,9 @@ class Inbox:
             if newer and _modified(newer.path) >= _modified(path):
                 continue
             instance = _instance(path, identity, parts.dataset, parts.source_ae)
-            self._store.record_instance(instance, _study(identity, parts.source_ae))
+            self._store.record_instance(
+                instance, _study(identity, parts.source_ae), arrived_at=_modified(path)
+            )
             recorded[study_uid][instance.sop_instance_uid] = instance
             found.recorded.append(instance)
         if found.removed or found.recorded:
@@ -147,7 +159,12 @@ class Inbox:
     # inside ------------------------------------------------------------------------------
 
     def _keep(
-        self, encoded: bytes | memoryview, identity: Identity, syntax: str, source_ae: str
+        self,
+        encoded: bytes | memoryview,
+        identity: Identity,
+        syntax: str,
+        source_ae: str,
+        fetched: bool | None,
     ) -> Instance:
         self._check_room(len(encoded))
         series = self.folder / identity.study_uid / identity.series_uid
@@ -166,7 +183,7 @@ class Inbox:
                                "Free space or move storage.folder") from error  # fmt: skip
             raise
         instance = _instance(path, identity, encoded, source_ae, digest)
-        self._store.record_instance(instance, _study(identity, source_ae))
+        self._store.record_instance(instance, _study(identity, source_ae), fetched=fetched)
         return instance
 
     def _write(self, path: Path, header: bytes, encoded: bytes | memoryview) -> None:

@@ -58,6 +58,7 @@ class Reading:
     opened_at: float
     changed_at: float
     image_count: int = 0
+    headline: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,14 +110,16 @@ def instance_of(row: RowMapping) -> Instance:
 
 
 def reading_of(row: RowMapping, image_count: int) -> Reading:
-    """A reading from a row of readings joined with studies; RECEIVING where there is none yet."""
+    """A reading from a row of readings joined with studies.
+
+    Where there is none yet: RECEIVING, or PRIOR where the images are held back from reading.
+    """
     study = study_of(row)
     if row[readings.c.revision] is None:
         nothing = Text(en="", zh="")
         at = study.first_received_at
-        return Reading(
-            study, 0, State.RECEIVING, nothing, nothing, "", None, 0, at, at, image_count
-        )
+        state = State.PRIOR if row["held_back"] else State.RECEIVING
+        return Reading(study, 0, state, nothing, nothing, "", None, 0, at, at, image_count)
     return Reading(
         study=study,
         revision=row["revision"],
@@ -129,6 +132,7 @@ def reading_of(row: RowMapping, image_count: int) -> Reading:
         opened_at=row["opened_at"],
         changed_at=row["changed_at"],
         image_count=image_count,
+        headline=row.get("headline") or "",
     )
 
 

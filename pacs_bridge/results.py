@@ -1,8 +1,9 @@
 """What an analysis leaves on disk, so that later steps and restarts find it.
 
 ``results/<study>/<revision>/`` holds ``analysis.npz`` (masks, grid, source images), the key
-images, and one folder a stage with the objects made from them. Files are written under
-another name, flushed and renamed: a file that is there is whole.
+images, the pictures of why findings were flagged, and one folder a stage with the objects made
+from them. Files are written under another name, flushed and renamed: a file that is there is
+whole.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from imaging.objects import make_seg, make_sr, render_key_image, render_report
 from imaging.objects.key_images import WINDOW
 from imaging.report import Report
 from imaging.volume import Region, SourceSlice, Volume
+from models.lesions import Why
 
 KINDS = {"SEG": "seg.dcm", "SR": "sr.dcm", "report.html": "report.html",
          "findings.json": "findings.json"}  # fmt: skip
@@ -40,12 +42,17 @@ class Analysed:
 
 
 def save_analysis(
-    folder: Path, report: Report, regions: Mapping[str, Region], volume: Volume
+    folder: Path,
+    report: Report,
+    regions: Mapping[str, Region],
+    volume: Volume,
+    why: Mapping[str, Why] | None = None,
 ) -> None:
-    """Keep masks, grid, source images and key images of an analysis in ``folder``."""
+    """Keep masks, grid, source images and pictures of an analysis in ``folder``."""
     for finding in report.findings:
         picture = key_image_path(folder, finding.tracking_uid)
         write_whole(picture, render_key_image(volume, finding, window=report.window or WINDOW))
+    save_why(folder, why or {})
     arrays: dict[str, np.ndarray] = {"affine": volume.grid.affine}
     described = {
         "shape": volume.grid.shape,
@@ -58,6 +65,27 @@ def save_analysis(
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # numpy's stub of **kwds
     write_whole(folder / "analysis.npz", buffer.getvalue())
+
+
+def save_why(folder: Path, why: Mapping[str, Why]) -> None:
+    """Keep the pictures of why findings were flagged, and their scores, in ``folder/why/``.
+
+    Nothing is made where there is none; of an earlier try nothing is left.
+    """
+    for stale in (folder / "why").glob("*"):
+        stale.unlink()
+    for uid, reason in why.items():
+        write_whole(why_picture_path(folder, uid), reason.png)
+    if why:
+        scores = {
+            uid: {
+                "score": round(reason.score, 4),
+                "healed_score": round(reason.healed_score, 4),
+                "least_score": round(reason.least_score, 4),
+            }
+            for uid, reason in why.items()
+        }
+        write_whole(folder / "why" / "scores.json", (json.dumps(scores, indent=2) + "\n").encode())
 
 
 def load_analysis(folder: Path) -> Analysed:
@@ -114,6 +142,11 @@ def write_objects(
 def key_image_path(folder: Path, tracking_uid: str) -> Path:
     """Where the picture of a finding lies in an analysis's folder."""
     return folder / "key-images" / f"{tracking_uid}.png"
+
+
+def why_picture_path(folder: Path, tracking_uid: str) -> Path:
+    """Where the picture of why a finding was marked lies; not every model makes one."""
+    return folder / "why" / f"{tracking_uid}.png"
 
 
 def source_headers(analysed: Analysed) -> list[Dataset]:

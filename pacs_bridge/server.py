@@ -13,6 +13,7 @@ from pacs_bridge.deliver import Courier
 from pacs_bridge.dimse.listener import Listener
 from pacs_bridge.errors import SettingsError
 from pacs_bridge.inbox import Inbox
+from pacs_bridge.priors.gather import Priors
 from pacs_bridge.review import RunningServer, create_app, serve_in_thread
 from pacs_bridge.settings import Settings
 from pacs_bridge.steps import Steps
@@ -57,7 +58,8 @@ class Server:
         self.models = ModelWatch(settings, self._models_changed)
         self._trusted: set[tuple[str, str]] = set()
         self.courier = Courier(self.store, settings.destinations, settings.listener.ae_title)
-        self.steps = Steps(settings, self.store, self.courier, self.models, self.workers)
+        priors = Priors(settings, self.store, self.inbox)
+        self.steps = Steps(settings, self.store, self.courier, self.models, self.workers, priors)
         self.workflows = Workflows(self.steps)
         self.studio = ServerStudio(self.steps, self.workflows, self.courier)
         self.listener = Listener(settings.listener, self.inbox, self._stored)

@@ -114,6 +114,40 @@ class AssemblySettings(_Section):
     )
 
 
+class PriorsSettings(_Section):
+    """Earlier chest CTs of the patient, to compare with."""
+
+    find: Literal["pacs", "store", "off"] = Field(
+        default="pacs",
+        description="where they are looked for. store: among the studies received here; pacs: "
+        "there, then in the PACS, if one is set up; off: nowhere",
+    )
+    method: Literal["c-move", "c-get", "dicomweb"] = Field(
+        default="c-move",
+        description="how they come from the PACS; c-move: it has to know our AE title, address "
+        "and port",
+    )
+    pacs: PeerSettings | None = Field(
+        default=None, description="the PACS asked by C-FIND; left out: the one of assembly.source"
+    )
+    dicomweb_url: str = Field(
+        default="",
+        description="for method dicomweb: where its services are, e.g. "
+        "https://user:password@pacs.example/dicom-web",
+    )
+    years: float = Field(default=5.0, gt=0, le=30, description="how far back")
+    most: int = Field(default=1, ge=1, le=3, description="how many, the latest first")
+    wait_s: float = Field(
+        default=60.0, gt=0, description="a study waits no longer for them, then is read without"
+    )
+    most_images: int = Field(
+        default=1500, ge=1, description="a series or study of more images is not fetched"
+    )
+    most_mb: float = Field(
+        default=1000.0, gt=0, description="fetching ends when this much has come of one study"
+    )
+
+
 class ModelSettings(_Section):
     """Which models read."""
 
@@ -221,6 +255,7 @@ class Settings(_Section):
     storage: StorageSettings = Field(default_factory=StorageSettings)
     listener: ListenerSettings = Field(default_factory=ListenerSettings)
     assembly: AssemblySettings = Field(default_factory=AssemblySettings)
+    priors: PriorsSettings = Field(default_factory=PriorsSettings)
     models: ModelSettings = Field(default_factory=ModelSettings)
     review: ReviewSettings = Field(default_factory=ReviewSettings)
     log: LogSettings = Field(default_factory=LogSettings)
@@ -243,6 +278,11 @@ class Settings(_Section):
             told = "; ".join(f"{e['loc'][-1]}: {e['msg']}" for e in error.errors())
             raise SettingsError(f"models.{told}") from error
         return self.model_copy(update={"models": models})
+
+    @property
+    def priors_pacs(self) -> PeerSettings | None:
+        """The PACS asked for earlier studies, in force."""
+        return self.priors.pacs or self.assembly.source
 
     @property
     def models_folder(self) -> Path:
@@ -321,55 +361,3 @@ def _listed(name: str, text: str) -> Any:
         return tomllib.loads(f"x = {text}")["x"]
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{name} = {text!r} is no TOML list: {error}") from error
-
-
-def settings_template() -> str:
-    """Every setting with its description and default, as commented TOML."""
-    lines = ["# Preread's settings. What stands here are the defaults; change what you need.", ""]
-    sections: list[str] = []
-    for name, field in Settings.model_fields.items():
-        if name in ("destinations", "readers"):
-            kind = DestinationSettings if name == "destinations" else ReaderSettings
-            sections += _section(f"[[{name}]]", kind, commented=True)
-        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            sections += _section(f"[{name}]", field.annotation, commented=False)
-        else:
-            lines += [f"# {field.description}", f"{name} = {_toml(field.default)}", ""]
-    return "\n".join(lines + sections)
-
-
-def _section(header: str, kind: type[BaseModel], *, commented: bool) -> list[str]:
-    mark = "# " if commented else ""
-    documentation = (kind.__doc__ or "").strip().splitlines()[0]
-    lines = [f"# {documentation}", f"{mark}{header}"]
-    for name, field in kind.model_fields.items():
-        lines.append(f"# {field.description}")
-        if field.annotation == PeerSettings | None:
-            lines.append(f'# {name} = {{ ae_title = "PACS", host = "pacs.example", port = 104 }}')
-        elif field.is_required():
-            lines.append(f"{mark}{name} = {_EXAMPLES[kind.__name__, name]}")
-        else:
-            lines.append(f"{mark}{name} = {_toml(field.get_default(call_default_factory=True))}")
-    return [*lines, ""]
-
-
-_EXAMPLES = {
-    ("DestinationSettings", "ae_title"): '"PACS"',
-    ("DestinationSettings", "host"): '"pacs.example"',
-    ("DestinationSettings", "port"): "104",
-    ("DestinationSettings", "name"): '"main PACS"',
-    ("ReaderSettings", "user"): '"zhang"',
-    ("ReaderSettings", "name"): '"Zhang^San"',
-    ("ReaderSettings", "organization"): '"County Hospital"',
-    ("ReaderSettings", "password_hash"): '"scrypt$..."',
-}
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, (tuple, list)):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'

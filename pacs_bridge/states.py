@@ -16,6 +16,8 @@ class State(StrEnum):
 
     RECEIVING = "receiving"
     """Images are coming in; not yet known to be complete."""
+    PRIOR = "prior"
+    """Fetched from the PACS to compare a newer study with; not read, unless a person asks."""
     PLANNING = "planning"
     """Complete; choosing the series for the model."""
     ANALYSING = "analysing"
@@ -51,6 +53,7 @@ class State(StrEnum):
 
 _LABELS = {
     State.RECEIVING: Text(en="Receiving", zh="接收中"),
+    State.PRIOR: Text(en="Prior, not read", zh="既往检查，未分析"),
     State.PLANNING: Text(en="Planning", zh="规划中"),
     State.ANALYSING: Text(en="Analysing", zh="分析中"),
     State.COMPOSING: Text(en="Composing", zh="生成结果"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -22,15 +22,18 @@ from imaging.report import Stage
 from imaging.series import refusals
 from models.engine.turns import Priority
 from models.study.plan import StudyPlan, plan_together
+from models.study.priors import compares
 from pacs_bridge import shadow
 from pacs_bridge.deliver import Courier
 from pacs_bridge.dimse.peer import Peer
 from pacs_bridge.errors import PeerError
+from pacs_bridge.priors.gather import NOTHING, Gathered, Priors
 from pacs_bridge.results import load_analysis, write_objects
 from pacs_bridge.settings import Settings
 from pacs_bridge.states import State
 from pacs_bridge.store import Store
 from pacs_bridge.workers import StudyTask, Workers
+from pacs_bridge.workers.failures import StudyKillsWorkers
 from pacs_bridge.workers.watch import ModelWatch
 
 log = logging.getLogger(__name__)
@@ -56,6 +59,8 @@ class Steps:
     courier: Courier
     models: ModelWatch
     workers: Workers
+    priors: Priors | None = None
+    """None: nothing is compared."""
 
     def folder(self, study_uid: str, revision: int) -> Path:
         """Where the results of a reading lie. UIDs were checked when the images came."""
@@ -112,13 +117,36 @@ class Steps:
             self._not_analysed(study_uid, revision, _why_nothing(plan))
         return plan.chosen is not None
 
-    def analyse(self, study_uid: str, revision: int, last_try: bool = False) -> bool:
+    def find_priors(self, study_uid: str, revision: int) -> Gathered:
+        """Find earlier examinations to compare with, and fetch them where they are not here.
+
+        Only a study that a model for lung nodules will read is compared. Never raises for what
+        the PACS did: the study is read without.
+        """
+        if self.priors is None:
+            return NOTHING
+        plan = StudyPlan.model_validate_json(self.store.reading(study_uid, revision).plan)
+        specs = {spec.name: spec for spec in self.models.enabled}
+        for one in plan.reading:
+            spec = specs.get(one.model)
+            if spec is not None and compares(spec):
+                return self.priors.gather(study_uid, one, spec)
+        return NOTHING
+
+    def analyse(
+        self,
+        study_uid: str,
+        revision: int,
+        last_try: bool = False,
+        gathered: Gathered = NOTHING,
+    ) -> bool:
         """Find and measure; False when the images turn out not to be what the models take.
 
         Args:
             study_uid: which study.
             revision: which reading of it.
             last_try: a model that fails even now is left out, where another one read the study.
+            gathered: what to compare with, and what the report has to say of it.
 
         Raises:
             InferenceFailed: a network could not be run, or the worker was lost (retryable).
@@ -132,22 +160,39 @@ class Steps:
             self.settings.models.enabled,
             self.priority(study_uid),
             give_up=last_try,
+            priors=gathered.priors,
         )
-        outcome = self.workers.read(
-            task, begun=lambda: self.store.set_state(study_uid, revision, State.ANALYSING)
-        )
+
+        def begun() -> None:
+            self.store.set_state(study_uid, revision, State.ANALYSING)
+
+        told_of_priors = gathered.notices
+        try:
+            outcome = self.workers.read(task, begun=begun)
+        except StudyKillsWorkers:
+            if not task.priors:
+                raise
+            # It may be the earlier one, or the two together: the study itself must be read.
+            log.exception("study %s: once more, compared with nothing", study_uid)
+            told_of_priors = (*told_of_priors, notice("prior-left-out"))
+            outcome = self.workers.read(replace(task, priors=()), begun=begun)
         # A model may have been replaced since the study was planned: what was read counts.
         self.store.set_plan(study_uid, revision, outcome.plan.model_dump_json())
         if outcome.report is None:
             why = list(outcome.refusal) or _why_nothing(outcome.plan)
             self._not_analysed(study_uid, revision, why)
             return False
-        self.store.set_report(study_uid, revision, outcome.report)
+        report = outcome.report
+        warnings = (*report.warnings, *told_of_priors)
+        self.store.set_report(study_uid, revision, report.model_copy(update={"warnings": warnings}))
         took = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in outcome.seconds.items())
-        found = f"{len(outcome.report.findings)} finding(s)"
-        told = f"{found} by {outcome.report.model_names} on {outcome.worker}; {took}"
+        found = f"{len(report.findings)} finding(s)"
+        told = f"{found} by {report.model_names} on {outcome.worker}; {took}"
         log.info("study %s revision %d analysed: %s", study_uid, revision, told)
         self.store.record("preread", "analysed", study_uid, told)
+        for each in report.comparisons:
+            detail = f"{each.study_date}, {each.study_uid}: {len(each.changes)} nodule(s)"
+            self.store.record("preread", "compared", study_uid, detail)
         return True
 
     def run_shadow(self, study_uid: str, revision: int, model: str) -> None:

@@ -6,19 +6,20 @@ Every method is one transaction and can be called from any thread. Values come o
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Engine, func, select, update
 
-from imaging.image_classes import is_image_class
 from imaging.language import Text
-from imaging.report import FindingReview, Report, Signature, Stage
+from imaging.report import Report, Stage
+from pacs_bridge.arrivals import record_arrival, take_up
 from pacs_bridge.audit import read_events, write_event
-from pacs_bridge.database import WRITES, open_engine, upsert
+from pacs_bridge.database import open_engine, upsert
 from pacs_bridge.errors import UnknownStudy, WrongState
+from pacs_bridge.headlines import keep_headline
+from pacs_bridge.reader_edits import ReaderEdits
 from pacs_bridge.records import (
     Delivery,
     Event,
@@ -39,33 +40,28 @@ __all__ = ["Delivery", "Event", "Instance", "Reading", "Store", "Study", "open_s
 
 
 @dataclass(frozen=True)
-class Store:
+class Store(ReaderEdits):
     """The database; ``engine`` comes from :func:`open_store`."""
 
     engine: Engine = field(repr=False)
 
     # receiving ---------------------------------------------------------------------------
 
-    def record_instance(self, instance: Instance, study: Study) -> bool:
-        """Keep that an object arrived; True when it is new or differs from what was held."""
-        now = time.time()
+    def record_instance(
+        self,
+        instance: Instance,
+        study: Study,
+        *,
+        fetched: bool | None = None,
+        arrived_at: float | None = None,
+    ) -> bool:
+        """Keep that an object arrived; True when it is new or differs from what was held.
+
+        See :func:`pacs_bridge.arrivals.record_arrival` for ``fetched``.
+        """
         with self._writing() as db:
-            known = db.execute(
-                select(instances.c.sha256).where(
-                    instances.c.study_uid == instance.study_uid,
-                    instances.c.sop_instance_uid == instance.sop_instance_uid,
-                )
-            ).scalar()
-            if known == instance.sha256:
-                return False
-            row = row_of(study) | {"first_received_at": now, "last_received_at": now}
-            upsert(db, studies, row, ["study_uid"], {"last_received_at": now})
-            # Reports and segmentations, our own among them when a PACS routes them back, begin
-            # no reading.
-            revision = None if is_image_class(instance.sop_class_uid) else 0
-            row = row_of(instance) | {"received_at": now, "revision": revision}
-            upsert(db, instances, row, ["study_uid", "sop_instance_uid"], row)
-            return True
+            at = time.time() if arrived_at is None else arrived_at
+            return record_arrival(db, instance, study, fetched, at)
 
     def instances_of(self, study_uid: str) -> list[Instance]:
         """Every object held of a study, by series then SOP Instance UID."""
@@ -87,6 +83,15 @@ class Store:
         query = select(instances.c.study_uid).where(instances.c.revision.is_(None)).distinct()
         with self.engine.connect() as db:
             return list(db.execute(query).scalars())
+
+    def has_unread(self, study_uid: str) -> bool:
+        """Whether the study holds images no reading has taken up yet."""
+        unread = (instances.c.study_uid == study_uid) & instances.c.revision.is_(None)
+        with self.engine.connect() as db:
+            return (
+                db.execute(select(instances.c.study_uid).where(unread).limit(1)).scalar()
+                is not None
+            )
 
     def study(self, study_uid: str) -> Study:
         """A study as its images name it.
@@ -169,6 +174,8 @@ class Store:
     def set_report(self, study_uid: str, revision: int, report: Report) -> None:
         """Keep the report."""
         positive = len(report.standing_findings)
+        with self._writing() as db:
+            keep_headline(db, study_uid, revision, report)
         self._change(study_uid, revision, report=report.model_dump_json(), positive=positive)
 
     def reading(self, study_uid: str, revision: int | None = None) -> Reading:
@@ -198,45 +205,7 @@ class Store:
         with self.engine.connect() as db:
             return newest_readings(db, states, limit)
 
-    # the reader --------------------------------------------------------------------------
-
-    def save_review(self, study_uid: str, revision: int, review: FindingReview, who: str) -> Report:
-        """Keep a reader's verdict on one finding; returns the changed report.
-
-        Raises:
-            UnknownStudy: no such reading or finding.
-            WrongState: the reading does not await a signature.
-        """
-
-        def change(report: Report) -> Report:
-            try:
-                return report.with_review(review)
-            except KeyError:
-                raise UnknownStudy(
-                    f"study {study_uid} has no finding {review.tracking_uid}"
-                ) from None
-
-        detail = f"finding {review.tracking_uid}: {review.verdict}, text {review.text!r}"
-        return self._edit(study_uid, revision, change, who, "finding-reviewed", detail)
-
-    def save_impression(self, study_uid: str, revision: int, text: str, who: str) -> Report:
-        """Keep the reader's impression. Raises as :meth:`save_review`."""
-
-        def change(report: Report) -> Report:
-            return report.model_copy(update={"impression": text})
-
-        return self._edit(study_uid, revision, change, who, "impression-edited", text)
-
-    def sign(self, study_uid: str, revision: int, signature: Signature, who: str) -> Report:
-        """Put the signature under the report and move the reading to FINALISING.
-
-        The report kept becomes the final one (stage FINAL). Raises as :meth:`save_review`.
-        """
-        detail = f"{signature.name}, {signature.organization}"
-        return self._edit(
-            study_uid, revision, lambda report: report.signed(signature), who, "report-signed",
-            detail, State.FINALISING,
-        )  # fmt: skip
+    # beginning again ----------------------------------------------------------------------
 
     def reopen(self, study_uid: str, revision: int, who: str) -> bool:
         """Begin a reading that came to nothing again, over the same images.
@@ -251,6 +220,17 @@ class Store:
         self.set_state(study_uid, revision, State.FINALISING if signed else State.PLANNING)
         self.record(who, "begun-again", study_uid, f"revision {revision}")
         return signed
+
+    def take_up_prior(self, study_uid: str, who: str) -> None:
+        """Have a study read that was fetched only to compare with.
+
+        Raises:
+            WrongState: no image of it is held back from being read.
+        """
+        with self._writing() as db:
+            if not take_up(db, study_uid):
+                raise WrongState(f"study {study_uid} has no image that waits to be asked for")
+            write_event(db, who, "prior-taken-up", study_uid, "")
 
     # deliveries --------------------------------------------------------------------------
 
@@ -323,47 +303,6 @@ class Store:
             return read_events(db, study_uid)
 
     # inside ------------------------------------------------------------------------------
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        # See _begin_sqlite: a transaction that will write takes the lock when it begins.
-        with self.engine.connect() as db:
-            db.execution_options(**{WRITES: True})
-            with db.begin():
-                yield db
-
-    def _edit(
-        self, study_uid: str, revision: int, change: Any, who: str, what: str, detail: str,
-        state: State | None = None,
-    ) -> Report:  # fmt: skip
-        where = (readings.c.study_uid == study_uid) & (readings.c.revision == revision)
-        with self._writing() as db:
-            query = select(readings.c.state, readings.c.report).where(where).with_for_update()
-            row = db.execute(query).mappings().first()
-            if row is None or not row["report"]:
-                raise UnknownStudy(f"no report on study {study_uid}, revision {revision}")
-            if row["state"] != State.AWAITING_SIGNATURE:
-                raise WrongState(
-                    f"study {study_uid} is {row['state']}; only a study that is "
-                    f"{State.AWAITING_SIGNATURE} can be reviewed"
-                )
-            report: Report = change(Report.model_validate_json(row["report"]))
-            values: dict[str, Any] = {
-                "report": report.model_dump_json(),
-                "positive": len(report.standing_findings),
-                "changed_at": time.time(),
-            }
-            if state is not None:
-                values["state"] = state
-            done = db.execute(
-                update(readings)
-                .where(where, readings.c.report == row["report"], readings.c.state == row["state"])
-                .values(values)
-            )
-            if done.rowcount != 1:
-                raise WrongState(f"study {study_uid} was changed by somebody else; load it again")
-            write_event(db, who, what, study_uid, detail)
-            return report
 
     def _change(self, study_uid: str, revision: int, **values: Any) -> None:
         with self._writing() as db:

@@ -16,7 +16,7 @@ from imaging.series import group_series
 from imaging.volume import Volume
 from pacs_bridge.deliver import Courier
 from pacs_bridge.errors import UnknownStudy
-from pacs_bridge.results import KINDS, key_image_path
+from pacs_bridge.results import KINDS, key_image_path, why_picture_path
 from pacs_bridge.review import ObjectKind
 from pacs_bridge.steps import Steps
 from pacs_bridge.store import Reading
@@ -55,6 +55,14 @@ class ServerStudio:
         if all(finding.tracking_uid != tracking_uid for finding in known):
             raise UnknownStudy(f"study {reading.study.study_uid} has no finding {tracking_uid}")
         return key_image_path(self._folder(reading), tracking_uid).read_bytes()
+
+    def why_picture(self, reading: Reading, tracking_uid: str) -> Path | None:
+        """The picture of why a finding was marked, made when the study was analysed."""
+        known = reading.report.findings if reading.report else ()
+        if all(finding.tracking_uid != tracking_uid for finding in known):
+            return None
+        path = why_picture_path(self._folder(reading), tracking_uid)
+        return path if path.is_file() else None
 
     def slice_image(self, reading: Reading, k: int, outlines: bool) -> bytes:
         """PNG of slice ``k`` of the analysed series.

@@ -1,8 +1,10 @@
 """The database's tables (SQLAlchemy Core): SQLite embedded, PostgreSQL shared.
 
 One row a study, one a received image, one a reading (a revision of a study, the only place a
-state is kept), one an object for a destination, one an event in the audit trail. Times are
-UTC, seconds since the epoch, so that both databases compare them alike.
+state is kept), one a reading's headline on the worklist, one an object for a destination, one a
+study that was fetched to compare with, one an event in the audit trail. Times are UTC, seconds
+since the epoch, so that both databases compare them alike. A database of an earlier version gets
+the tables it lacks when it is opened; the ones it has never change.
 """
 
 from __future__ import annotations
@@ -50,7 +52,8 @@ instances = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("source_ae", Text, nullable=False),
     Column("received_at", Float, nullable=False),
-    Column("revision", Integer, nullable=True),  # of the reading that first used it
+    # Of the reading that first used it; 0: none is to (a report, an image fetched as a prior).
+    Column("revision", Integer, nullable=True),
 )
 
 readings = Table(
@@ -88,6 +91,25 @@ deliveries = Table(
     Column("next_attempt_at", Float, nullable=False, default=0.0),
     Column("delivered_at", Float, nullable=True),
     Index("deliveries_of", "study_uid", "revision"),
+)
+
+headlines = Table(
+    "headlines",
+    metadata,
+    Column("study_uid", UID, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("headline", Text, nullable=False),  # a guideline's category, for the worklist
+)
+
+priors = Table(
+    "priors",
+    metadata,
+    Column("study_uid", UID, primary_key=True),  # the earlier study
+    Column("for_study_uid", UID, nullable=False),  # that it was last wanted for
+    Column("asked_of", Text, nullable=False),  # the PACS
+    Column("asked_at", Float, nullable=False),
+    Column("until", Float, nullable=False),  # its images that come till then were asked for
+    Column("fetched_at", Float, nullable=True),  # what was asked for is here, whole
 )
 
 events = Table(

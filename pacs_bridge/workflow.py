@@ -2,8 +2,8 @@
 
 ::
 
-    images ... quiet ->  preliminary:  complete? -> open -> plan -> analyse -> compose
-                                       -> deliver -> await signature
+    images ... quiet ->  preliminary:  complete? -> open -> plan -> find priors -> analyse
+                                       -> compose -> deliver -> await signature
                                        (-> shadow: models that run without reporting)
     a radiologist signs  ->  final:    compose -> deliver -> finish
 
@@ -23,6 +23,7 @@ from dbos import DBOS, DBOSConfig, Debouncer, SetWorkflowID
 from imaging.language import Text
 from imaging.report import Signature
 from models.engine.turns import Priority
+from pacs_bridge.priors.gather import NOTHING, Gathered
 from pacs_bridge.settings import Settings
 from pacs_bridge.states import State
 from pacs_bridge.steps import Completeness, Steps
@@ -65,7 +66,9 @@ def read(study_uid: str, revision: int) -> None:
     try:
         if not plan(study_uid, revision):
             return
-        if not analyse(study_uid, revision):
+        # A study begun before this step was there goes on without it.
+        gathered = find_priors(study_uid, revision) if DBOS.patch("priors") else NOTHING
+        if not analyse(study_uid, revision, gathered):
             return
         compose(study_uid, revision)
         deliver(study_uid, revision)
@@ -81,6 +84,18 @@ def read(study_uid: str, revision: int) -> None:
 def again(study_uid: str, revision: int) -> None:
     """A person wants a reading that came to nothing begun again."""
     read(study_uid, revision)
+
+
+@DBOS.workflow()
+def wanted(study_uid: str, who: str) -> None:
+    """A person wants a study read that was fetched only to compare with."""
+    because = Text(
+        en=f"{who} asked for it; what had been fetched was taken",
+        zh=f"{who} 要求分析；采用已调取的图像",
+    )
+    revision = open_reading(study_uid, str(DBOS.workflow_id), because)
+    if revision is not None:
+        read(study_uid, revision)
 
 
 @DBOS.workflow()
@@ -127,14 +142,20 @@ def plan(study_uid: str, revision: int) -> bool:
     return _s().plan(study_uid, revision)
 
 
+@DBOS.step()
+def find_priors(study_uid: str, revision: int) -> Gathered:
+    """See :meth:`Steps.find_priors`."""
+    return _s().find_priors(study_uid, revision)
+
+
 @DBOS.step(
     retries_allowed=True, max_attempts=ANALYSE_TRIES, interval_seconds=5, should_retry=_can_help
 )
-def analyse(study_uid: str, revision: int) -> bool:
+def analyse(study_uid: str, revision: int, gathered: Gathered) -> bool:
     """See :meth:`Steps.analyse`."""
     status = DBOS.step_status
     tries = (status.current_attempt or 0) + 1 if status else 1
-    return _s().analyse(study_uid, revision, tries >= ANALYSE_TRIES)
+    return _s().analyse(study_uid, revision, tries >= ANALYSE_TRIES, gathered)
 
 
 @DBOS.step(retries_allowed=True, max_attempts=2, interval_seconds=30, should_retry=_can_help)
@@ -233,9 +254,15 @@ class Workflows:
     def begin_again(self, study_uid: str, revision: int, who: str) -> None:
         """Read again what failed or was not analysed, or finish what was signed and failed.
 
+        Revision 0 is a study that was fetched only to compare with, and is to be read now.
+
         Raises:
-            UnknownStudy, WrongState: see :meth:`Store.reopen`.
+            UnknownStudy, WrongState: see :meth:`Store.reopen` and :meth:`Store.take_up_prior`.
         """
+        if revision == 0:
+            self._steps.store.take_up_prior(study_uid, who)
+            DBOS.start_workflow(wanted, study_uid, who)
+            return
         if self._steps.store.reopen(study_uid, revision, who):
             DBOS.start_workflow(final, study_uid, revision)
         else:
@@ -260,7 +287,9 @@ class Workflows:
                 touched, self._touched = self._touched, set()
             for study_uid in touched:
                 try:
-                    _debounce(study_uid)
+                    # What came to compare with, or came again, is not to be read.
+                    if self._steps.store.has_unread(study_uid):
+                        _debounce(study_uid)
                 except Exception:  # the loop boundary: tried again at the next turn
                     log.exception("study %s could not be scheduled, trying again", study_uid)
                     self.touch(study_uid)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, func, literal, select
+from sqlalchemy import ColumnElement, Connection, exists, func, literal, select
 
 from pacs_bridge.records import Reading, reading_of
 from pacs_bridge.states import State
-from pacs_bridge.tables import instances, readings, studies
+from pacs_bridge.tables import headlines, instances, priors, readings, studies
 
 
 def newest_readings(db: Connection, states: Sequence[State], limit: int) -> list[Reading]:
@@ -16,7 +16,8 @@ def newest_readings(db: Connection, states: Sequence[State], limit: int) -> list
 
     Plan and report are left in the database (empty, None): a list of hundreds is asked for every
     few seconds, and a report with its outlines can be half a megabyte.
-    A study whose images are still coming in has no reading yet: RECEIVING, revision 0.
+    A study whose images are still coming in has no reading yet: RECEIVING, revision 0. One that
+    was fetched only to compare with is PRIOR, and listed where that state is asked for.
     """
     newest = (
         select(readings.c.study_uid, func.max(readings.c.revision).label("revision"))
@@ -29,6 +30,11 @@ def newest_readings(db: Connection, states: Sequence[State], limit: int) -> list
         .correlate(studies)
         .scalar_subquery()
     )
+    unread = exists().where(
+        instances.c.study_uid == studies.c.study_uid, instances.c.revision.is_(None)
+    )
+    expected = exists().where(priors.c.study_uid == studies.c.study_uid)
+    held_back = readings.c.state.is_(None) & expected & ~unread
     query = (
         select(
             *(column for column in readings.c if column.name not in ("plan", "report")),
@@ -36,6 +42,8 @@ def newest_readings(db: Connection, states: Sequence[State], limit: int) -> list
             literal("").label("report"),
             studies,
             count.label("image_count"),
+            held_back.label("held_back"),
+            headlines.c.headline,
         )
         .select_from(studies)
         .outerjoin(newest, newest.c.study_uid == studies.c.study_uid)
@@ -44,12 +52,20 @@ def newest_readings(db: Connection, states: Sequence[State], limit: int) -> list
             (readings.c.study_uid == studies.c.study_uid)
             & (readings.c.revision == newest.c.revision),
         )
+        .outerjoin(
+            headlines,
+            (headlines.c.study_uid == studies.c.study_uid)
+            & (headlines.c.revision == newest.c.revision),
+        )
         .order_by(studies.c.last_received_at.desc())
         .limit(limit)
     )
+    wanted: ColumnElement[bool] = ~held_back
     if states:
-        wanted: ColumnElement[bool] = readings.c.state.in_(states)
+        wanted = readings.c.state.in_(states)
         if State.RECEIVING in states:
-            wanted = wanted | readings.c.state.is_(None)
-        query = query.where(wanted)
+            wanted = wanted | (readings.c.state.is_(None) & ~held_back)
+        if State.PRIOR in states:
+            wanted = wanted | held_back
+    query = query.where(wanted)
     return [reading_of(row, row["image_count"]) for row in db.execute(query).mappings()]

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from imaging.language import Text
+
+LUNG_RADS: Final = "Lung-RADS 2022"
+FLEISCHNER: Final = "Fleischner 2017"
+"""The names of the guidelines, as ``Guidance`` and ``Override`` carry them."""
+
+LungRads = Literal["0", "1", "2", "3", "4A", "4B", "4X"]
 
 
 class _Value(BaseModel):
@@ -14,7 +21,10 @@ class _Value(BaseModel):
 
 
 class Clinical(_Value):
-    """What is known of the patient besides the images. None: not known, never assumed."""
+    """What is known of the patient and the examination besides the images.
+
+    None: not known, never assumed.
+    """
 
     age_years: int | None = None
     sex: str | None = Field(default=None, description="DICOM PatientSex: M, F, O")
@@ -25,6 +35,24 @@ class Clinical(_Value):
     family_history: bool | None = Field(default=None, description="lung cancer in the family")
     emphysema: bool | None = None
     prior_cancer_resected: bool | None = None
+    earlier_ct: bool | None = Field(
+        default=None, description="an earlier chest CT exists; False: this one is the baseline"
+    )
+    prior_lung_rads: LungRads | None = Field(
+        default=None, description="category of the previous screening examination, without S"
+    )
+    lungs_incomplete: bool | None = Field(
+        default=None, description="part of the lungs can't be judged (Lung-RADS 0)"
+    )
+    infection_suspected: bool | None = Field(
+        default=None, description="findings suggest infection or inflammation (Lung-RADS 0)"
+    )
+    suspicious_features: bool | None = Field(
+        default=None, description="others than spiculation: nodes, metastases ... (Lung-RADS 4X)"
+    )
+    significant_other: bool | None = Field(
+        default=None, description="a significant finding that is no lung cancer (Lung-RADS S)"
+    )
 
 
 class Input(_Value):
@@ -38,7 +66,8 @@ class Input(_Value):
 class Guidance(_Value):
     """A guideline applied to one report.
 
-    ``category`` is None where it can't be assigned; ``missing`` then says why.
+    ``category`` is None where it can't be assigned; ``missing`` then says why. Where a category
+    is there all the same, ``missing`` names what would refine the recommendation.
     """
 
     guideline: str = Field(description="'Lung-RADS 2022' or 'Fleischner 2017'")

@@ -12,6 +12,7 @@ from pydicom.sr.coding import Code
 
 from imaging import finding
 from imaging.language import Language
+from imaging.objects import nodule_codes
 
 ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 ANATOMICAL_STRUCTURE = Code("123037004", "SCT", "Anatomical Structure")
@@ -99,7 +100,7 @@ _CHINESE: dict[tuple[str, str], str] = {
     ("111242", "DCM"): "全部算法成功；有所见",
     ("121106", "DCM"): "备注",
     ("121073", "DCM"): "印象",
-}
+} | nodule_codes.CHINESE
 
 
 def language_code(language: Language) -> CodedConcept:

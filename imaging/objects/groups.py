@@ -15,6 +15,7 @@ from highdicom.sr import (
     ImageRegion,
     Measurement,
     PlanarROIMeasurementsAndQualitativeEvaluations,
+    QualitativeEvaluation,
     ReferencedSegment,
     RelationshipTypeValues,
     ScoordContentItem,
@@ -27,10 +28,20 @@ from highdicom.sr import (
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
+from imaging.draft import sentence_of
 from imaging.finding import Finding, ImageReference, Outline, Structure
 from imaging.geometry import Point
 from imaging.language import Language
 from imaging.objects import codes as c
+from imaging.objects.nodules import (
+    character_of,
+    comments_on,
+    evaluations_of,
+    mean_diameter_of,
+    measured,
+    place_of,
+    volume_of,
+)
 from imaging.objects.source import Plane, plane_of
 from imaging.report import Report
 
@@ -49,15 +60,27 @@ def lesion_groups(
     seg: Dataset | None,
     language: Language,
 ) -> list[ContentSequence]:
-    """TID 1411 on the SEG's segment and TID 1410 on the key image."""
+    """TID 1411 on the SEG's segment and TID 1410 on the key image.
+
+    What is known of a lung nodule beyond its axes stands in the first of them.
+    """
     sizes = [
         *_size(finding),
-        _measured(c.CERTAINTY, 100 * finding.score, c.PERCENT, digits=1),
+        measured(c.CERTAINTY, 100 * finding.score, c.PERCENT, digits=1),
     ]
     axes = [
-        _measured(c.LONG_AXIS, finding.long_axis_mm, c.MM, digits=2),
-        _measured(c.SHORT_AXIS, finding.short_axis_mm, c.MM, digits=2),
+        measured(c.LONG_AXIS, finding.long_axis_mm, c.MM, digits=2),
+        measured(c.SHORT_AXIS, finding.short_axis_mm, c.MM, digits=2),
     ]
+    told: list[QualitativeEvaluation] = []
+    comments = []
+    if finding.nodule is not None:
+        told, figures = evaluations_of(report, finding, finding.nodule)
+        sizes += [*character_of(finding.nodule), *figures]
+        axes.append(mean_diameter_of(finding.nodule))
+        comments.append(sentence_of(report, finding).in_(language))
+        comments += comments_on(finding.nodule, language)
+    comments.append(report.review_of(finding).text.strip())
     outline = _largest(finding.key_outlines)
     groups: list[ContentSequence] = []
     if seg is not None:
@@ -65,6 +88,7 @@ def lesion_groups(
             **_identity(report, finding, language),
             referenced_segment=_referenced(report, finding, seg),
             measurements=sizes if outline is not None else [*sizes, *axes],
+            qualitative_evaluations=told,
         )
         groups.append(volumetric)
     if outline is not None:
@@ -73,14 +97,14 @@ def lesion_groups(
             **_identity(report, finding, language),
             referenced_region=_region(outline),
             measurements=axes if seg is not None else [*sizes, *axes],
+            qualitative_evaluations=told if seg is None else None,
         )
         _draw(planar, c.LONG_AXIS, finding.long_axis_lps_mm, plane, finding.key_image)
         _draw(planar, c.SHORT_AXIS, finding.short_axis_lps_mm, plane, finding.key_image)
         groups.append(planar)
     if not groups:
         raise ValueError(f"{finding.tracking_id} has neither a segment nor an outline to refer to")
-    words = report.review_of(finding).text.strip()
-    if words:
+    for words in filter(None, comments):
         groups[0][0].ContentSequence.append(
             TextContentItem(
                 name=c.COMMENT, value=words, relationship_type=RelationshipTypeValues.CONTAINS
@@ -105,10 +129,14 @@ def organ_group(
 
 def _size(marked: Finding | Structure) -> list[Measurement]:
     """Volume, and mean density where the values are HU."""
-    volume = _measured(c.VOLUME, marked.volume_mm3, c.MM3, digits=1)
+    nodule = marked.nodule if isinstance(marked, Finding) else None
+    if nodule is not None:
+        volume = volume_of(nodule)
+    else:
+        volume = measured(c.VOLUME, marked.volume_mm3, c.MM3, digits=1)
     if marked.mean_hu is None:
         return [volume]
-    return [volume, _measured(c.ATTENUATION, marked.mean_hu, c.HU, digits=1, derivation=c.MEAN)]
+    return [volume, measured(c.ATTENUATION, marked.mean_hu, c.HU, digits=1, derivation=c.MEAN)]
 
 
 def _referenced(report: Report, marked: Finding | Structure, seg: Dataset) -> ReferencedSegment:
@@ -123,12 +151,16 @@ def _referenced(report: Report, marked: Finding | Structure, seg: Dataset) -> Re
 def _identity(report: Report, finding: Finding | Structure, language: Language) -> _Shared:
     """What every group of a finding or a structure has."""
     model = report.model_of(finding)
+    if isinstance(finding, Finding) and finding.nodule is not None:
+        site = place_of(finding.nodule)
+    else:
+        site = FindingSite(anatomic_location=c.concept(finding.site, language))
     return {
         "tracking_identifier": TrackingIdentifier(
             uid=finding.tracking_uid, identifier=finding.tracking_id
         ),
         "finding_type": c.concept(finding.label, language),
-        "finding_sites": [FindingSite(anatomic_location=c.concept(finding.site, language))],
+        "finding_sites": [site],
         "algorithm_id": AlgorithmIdentification(name=model.name, version=model.version),
     }
 
@@ -138,19 +170,6 @@ def _segment_number(seg: Dataset, finding: Finding | Structure) -> int:
         if segment.get("TrackingUID") == finding.tracking_uid:
             return int(segment.SegmentNumber)
     raise ValueError(f"the SEG has no segment with the tracking UID of {finding.tracking_id}")
-
-
-def _measured(
-    name: Code,
-    value: float,
-    unit: Code,
-    *,
-    digits: int,
-    derivation: Code | None = None,
-) -> Measurement:
-    return Measurement(
-        name=name, value=round(float(value), digits), unit=unit, derivation=derivation
-    )
 
 
 def _area(outline: Outline) -> float:

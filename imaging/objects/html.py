@@ -15,6 +15,8 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from imaging.draft import changes_of, character, deciding, facts, sentence_of, terms
+from imaging.draft.sentences import comparison_sentence
 from imaging.language import Language, Text
 from imaging.objects import wording
 from imaging.report import Report, Stage, Verdict
@@ -61,6 +63,19 @@ LABELS: dict[str, Text] = {
         ("made", "Made", "生成时间"),
         ("revision", "Revision", "修订"),
         ("weights", "Weights", "权重"),
+        ("mean", "mean", "平均"),
+        ("guidelines", "Guidelines", "指南"),
+        ("not_assigned", "not assigned", "未能分类"),
+        ("by_finding", "by finding", "依据所见"),
+        ("set_by", "Set by", "判定医师"),
+        ("computed", "Computed", "软件计算"),
+        ("computed_advice", "For the computed category", "针对软件计算的分类"),
+        ("would_refine", "Would refine it", "补充以下信息可进一步明确"),
+        ("rule", "Rule", "适用条目"),
+        ("comparison", "Compared with", "与既往比较"),
+        ("change", "Change", "变化"),
+        ("then", "Then", "既往"),
+        ("difference", "Difference", "差异"),
         ("picture", "Key image of finding", "关键图像，所见"),
     )
 }
@@ -132,7 +147,14 @@ def _template() -> Template:
     )
     environment.filters.update(
         both=_both, person=person_name, day=_day, moment=_moment, sex=_sex,
-        number=_number, position=_position,
+        number=terms.number, position=_position,
+    )  # fmt: skip
+    environment.globals.update(
+        terms=terms, character=character, changes_of=changes_of, deciding=deciding,
+        in_effect=facts.in_effect, category_shown=facts.category_shown,
+        change_badge=facts.change_badge,
+        change_figures=facts.change_figures, hint_value=facts.hint_value,
+        sentence_of=sentence_of, comparison_sentence=comparison_sentence,
     )  # fmt: skip
     return environment.get_template("report.html")
 
@@ -168,11 +190,6 @@ def _moment(moment: datetime) -> str:
 
 def _sex(sex: str) -> Markup | str:
     return _both(_SEX[sex]) if sex in _SEX else sex
-
-
-def _number(value: float, digits: int = 0) -> str:
-    """Thin spaces between thousands and a true minus sign."""
-    return f"{value:,.{digits}f}".replace(",", "\u202f").replace("-", "\u2212")
 
 
 def _position(lps_mm: tuple[float, float, float]) -> Markup:

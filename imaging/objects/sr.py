@@ -35,6 +35,7 @@ from imaging.identity import derive_uid
 from imaging.language import Language
 from imaging.objects import codes as c
 from imaging.objects.groups import lesion_groups, organ_group
+from imaging.objects.guidance import guidance_items
 from imaging.objects.source import (
     MANUFACTURER,
     NOT_FOR_CLINICAL_USE,
@@ -166,6 +167,7 @@ def _document(
     )
     if not findings:
         evaluations.ContentSequence.append(_text(c.COMMENT, no_findings(report).in_(language)))
+    evaluations.ContentSequence.extend(guidance_items(report, language))
     items.append(evaluations)
     for sentence in _statements(report, language):
         items.append(_text(c.COMMENT, sentence))

@@ -40,7 +40,9 @@ class NoduleChange(_Value):
 
     change: Change
     why: Text
-    tracking_uid: str = Field(default="", description="empty: resolved, it has no current finding")
+    tracking_uid: str = Field(
+        default="", description="empty: it has no current finding (resolved, or not comparable)"
+    )
     number: int | None = None
     prior: PriorNodule | None = None
     diameter_change_mm: float | None = Field(default=None, description="of the mean diameter")
@@ -52,8 +54,12 @@ class NoduleChange(_Value):
     doubling_time_days: float | None = Field(
         default=None, description="of the volume; negative: halving; None: no change beyond noise"
     )
+    doubling_range_days: tuple[float, float] | None = Field(
+        default=None, description="95 % interval of it, the faster first; None: not bounded"
+    )
     lung_rads_growth: bool | None = Field(
-        default=None, description="> 1.5 mm mean diameter within 12 months (Lung-RADS 2022)"
+        default=None,
+        description="> 1.5 mm mean diameter within 12 months (Lung-RADS 2022); None: can't be said",
     )
     residual_mm: float | None = Field(
         default=None, description="distance of the two centres after registration"
@@ -66,7 +72,9 @@ class Comparison(_Value):
     study_uid: str = Field(description="of the earlier examination")
     series_uid: str
     study_date: str = Field(description="DICOM DA")
-    days: int = Field(description="between the two")
+    days: int = Field(
+        description="between the two; 0 where a date is not known (a warning says so)"
+    )
     registration: Text = Field(description="how they were aligned and how well")
     registration_error_mm: float | None = Field(description="median, over lung structures")
     changes: tuple[NoduleChange, ...] = ()

@@ -32,18 +32,52 @@ def mean_of(values: Sequence[float]) -> Estimate | None:
     return _bootstrapped(values, [1] * len(values))
 
 
+def ratio_of(tops: Sequence[float], bottoms: Sequence[float]) -> Estimate | None:
+    """A sum over a sum, one pair a case, e.g. the mean over lesions; None where the lower is 0."""
+    return _bootstrapped(tops, bottoms)
+
+
+def median_of(values: Sequence[Sequence[float]]) -> Estimate | None:
+    """The median over all values, some for each case, bootstrapped over cases."""
+    cases = [np.asarray(each, np.float64) for each in values if len(each)]
+    if not cases:
+        return None
+    whole = np.concatenate(cases)
+    value = float(np.median(whole))
+    if len(cases) < 2:
+        return Estimate(value=value, of=len(whole))
+    rng = np.random.default_rng(1)
+    drawn = rng.integers(0, len(cases), size=(DRAWS, len(cases)))
+    medians = [np.median(np.concatenate([cases[n] for n in row])) for row in drawn]
+    low, high = np.quantile(medians, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(value=value, low=float(low), high=float(high), of=len(whole))
+
+
 def share_of(hits: Sequence[int], of: Sequence[int]) -> Estimate | None:
     """Lesions found of all lesions, one pair of counts a case; None where there is no lesion.
 
-    Where none or all are found the bootstrap gives an interval of no width; then it is the
-    exact binomial one (Clopper and Pearson 1934), which takes lesions for independent.
+    Where none or all are found the bootstrap gives an interval of no width; then it is
+    :func:`exact_share`'s.
     """
     n, found = sum(of), sum(hits)
     if n and found in (0, n):
-        reach = ((1 - LEVEL) / 2) ** (1 / n)
-        low, high = (reach, 1.0) if found else (0.0, 1 - reach)
-        return Estimate(value=found / n, low=low, high=high, of=n)
+        return exact_share(found, n)
     return _bootstrapped(hits, of)
+
+
+def exact_share(found: int, of: int) -> Estimate:
+    """None or all found, with the exact binomial interval (Clopper and Pearson 1934).
+
+    It takes lesions for independent.
+
+    Raises:
+        ValueError: some are found and some are not, or there is none.
+    """
+    if not of or found not in (0, of):
+        raise ValueError(f"{found} of {of} is neither none nor all")
+    reach = ((1 - LEVEL) / 2) ** (1 / of)
+    low, high = (reach, 1.0) if found else (0.0, 1 - reach)
+    return Estimate(value=found / of, low=low, high=high, of=of)
 
 
 def _bootstrapped(tops: Sequence[float], bottoms: Sequence[float]) -> Estimate | None:

@@ -21,6 +21,7 @@ from models.lesions import Candidate, Lesions
 from models.lungs import nodules
 from models.lungs.surroundings import without_outer_air
 from models.lungs.tiling import Tiling, run_tiled
+from models.lungs.why import explain_best
 from models.runner import Runner
 from models.spec import ModelSpec
 
@@ -39,6 +40,8 @@ def find_nodules(
     spec: ModelSpec,
     networks: Mapping[str, Runner],
     progress: Callable[[str], None],
+    *,
+    explained: bool = True,
 ) -> Lesions:
     """Find lung nodules.
 
@@ -47,6 +50,7 @@ def find_nodules(
         spec: its operating point says what is reported.
         networks: ``detector`` and ``mask``.
         progress: called with the name of each step as it begins.
+        explained: say of the best what made the detector flag them; it takes a second or more.
 
     Raises:
         InputRefused: there is too little lung in view.
@@ -88,7 +92,13 @@ def find_nodules(
         for candidate, cube in zip(found, cubes, strict=True)
     ]  # fmt: skip
     clock.lap("segment")
-    return Lesions(tuple(_distinct(lesions)), tuple(notices), seconds, lungs)
+
+    kept = _distinct(lesions)
+    if explained:
+        progress("why")
+        kept = explain_best(kept, image, target, lambda crops: networks["detector"].run(crops)[0])
+        clock.lap("why")
+    return Lesions(tuple(kept), tuple(notices), seconds, lungs)
 
 
 def _lung_box(lungs: Mask, working: Grid) -> Grid:

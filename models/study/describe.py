@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,12 @@ from imaging.identity import derive_uid
 from imaging.measure import Measurement, StructureMeasurement, measure, measure_structure
 from imaging.notices import Notice, notice
 from imaging.volume import Region, Volume
-from models.lesions import Candidate, Lesions
+from models.clock import Clock
+from models.lesions import Candidate, Lesions, Why
 from models.sections import Label
 from models.spec import ModelSpec
+from models.study.nodules import LUNG, describe_nodules
 
-LUNG = "39607008"
-"""SNOMED CT's code of the lung."""
 LUNG_WINDOW, SOFT_WINDOW = (-600.0, 1500.0), (40.0, 400.0)
 """Centre and width, HU."""
 
@@ -30,16 +30,29 @@ Part = tuple[ModelSpec, Lesions]
 
 @dataclass(frozen=True)
 class Description:
-    """Findings and structures of all models, their masks by tracking UID, and what was left out."""
+    """Findings and structures of all models, their masks by tracking UID, and what was left out.
+
+    ``seconds`` says how long each step took; ``why`` what made the model flag a finding, by
+    tracking UID, where the model's way tells it.
+    """
 
     findings: tuple[Finding, ...]
     structures: tuple[Structure, ...]
     regions: dict[str, Region]
     notices: tuple[Notice, ...]
+    seconds: dict[str, float]
+    why: dict[str, Why] = field(default_factory=dict)
 
 
-def describe(volume: Volume, parts: Sequence[Part], header: Dataset, revision: int) -> Description:
-    """Measure what the models found.
+def describe(
+    volume: Volume,
+    parts: Sequence[Part],
+    header: Dataset,
+    revision: int,
+    *,
+    nodules: bool = True,
+) -> Description:
+    """Measure what the models found, and describe the lung nodules of a CT.
 
     Findings are numbered over all models, the first model's first, each model's by score.
     Their UIDs are derived from study, series, model and revision, so that the same again has
@@ -50,7 +63,10 @@ def describe(volume: Volume, parts: Sequence[Part], header: Dataset, revision: i
         parts: each model with what it found on the volume's grid.
         header: of one of the volume's images.
         revision: of the reading.
+        nodules: describe lung nodules; False: measure only.
     """
+    seconds: dict[str, float] = {}
+    clock = Clock(seconds)
     told = [item for _, lesions in parts for item in lesions.notices]
     marker = _Marker(volume, header, revision, told)
     findings: list[Finding] = []
@@ -71,7 +87,13 @@ def describe(volume: Volume, parts: Sequence[Part], header: Dataset, revision: i
                 number = len(findings) + len(structures) + 1
                 values |= {"tracking_id": label.name.en, "segment_number": number}
                 structures.append(Structure.model_validate(values))
-    return Description(tuple(findings), tuple(structures), marker.regions, tuple(told))
+    clock.lap("measure")
+    if nodules and header.get("Modality") == "CT":
+        lungs = next((found.lungs for _, found in parts if found.lungs is not None), None)
+        findings = list(describe_nodules(volume, findings, marker.regions, lungs, told, seconds))
+    return Description(
+        tuple(findings), tuple(structures), marker.regions, tuple(told), seconds, marker.why
+    )
 
 
 class _Marker:
@@ -79,6 +101,7 @@ class _Marker:
 
     def __init__(self, volume: Volume, header: Dataset, revision: int, told: list[Notice]) -> None:
         self.regions: dict[str, Region] = {}
+        self.why: dict[str, Why] = {}
         self._volume = volume
         self._header = header
         self._revision = revision
@@ -103,6 +126,8 @@ class _Marker:
             self._revision, what, number,
         )  # fmt: skip
         self.regions[uid] = candidate.region
+        if candidate.why is not None:
+            self.why[uid] = candidate.why
         values = {
             **vars(measured),
             "tracking_uid": uid,

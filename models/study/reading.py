@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,20 +12,24 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from imaging.errors import SeriesError
+from imaging.guidelines import clinical_from, with_clinical
 from imaging.headers import Scan, read_header, scan_files
 from imaging.load import Loaded, load_series
 from imaging.notices import Notice, notice
+from imaging.priors.values import Comparison
 from imaging.report import Model, Patient, Report
 from imaging.series import Series, SeriesPlan, group_series
 from imaging.volume import Region, Volume
 from models.clock import Clock
 from models.engine.warm import InUse
 from models.errors import InputRefused, ModelError
+from models.lesions import Why
 from models.loaded import LoadedModel
 from models.pipeline import Lesions, find_lesions
 from models.spec import ModelSpec
 from models.study.describe import Description, describe, display_window
 from models.study.plan import StudyPlan, plan_one
+from models.study.priors import Current, PriorScan, compare_priors
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +48,14 @@ class StudyReading:
         regions: the mask of each finding and structure by tracking UID, on ``volume``'s grid.
         volume: the series that was read.
         seconds: how long each step took.
+        why: what made the model flag a finding, by tracking UID; not of every finding.
     """
 
     report: Report
     regions: dict[str, Region]
     volume: Volume
     seconds: dict[str, float]
+    why: dict[str, Why] = field(default_factory=dict)
 
 
 def plan_study(paths: Iterable[Path], spec: ModelSpec) -> tuple[Scan, SeriesPlan]:
@@ -88,6 +94,7 @@ def read_together(
     revision: int = 1,
     progress: Progress = lambda step: None,
     give_up: bool = False,
+    priors: Sequence[PriorScan] = (),
 ) -> StudyReading:
     """Load the chosen series, find and measure with each model, and put all into one report.
 
@@ -102,6 +109,7 @@ def read_together(
         progress: called with the name of each step as it begins.
         give_up: this is the last try: a model that fails as it might not fail next time is
             left out too, as long as another one read the study.
+        priors: earlier examinations to compare with, the latest first.
 
     Raises:
         SeriesError: a chosen series makes no volume.
@@ -129,19 +137,28 @@ def read_together(
     if not parts:
         raise failures[0]
     volume = work.loaded[plan.chosen].volume
-    clock = Clock(work.seconds)
     progress("measure")
     header = read_header(next(s.path for s in volume.sources if s is not None))
     description = describe(volume, parts, header, revision)
-    clock.lap("measure")
+    work.seconds.update(description.seconds)
+    series = work.series[plan.chosen]
+    study_date = str(header.get("StudyDate") or "")
+    compared, not_compared = compare_priors(
+        priors,
+        Current.of(volume, series.header, study_date, parts, description),
+        opened,
+        progress=progress,
+        seconds=work.seconds,
+    )
     told = [*_told(plan), *work.notices, *description.notices, *warnings, *plan.not_run]
+    told += not_compared
     told += _series_count(plan, work.series)
     if any(spec.reference_weights for spec, _ in parts):
         told.append(notice("reference-weights"))
     if any(spec.fake for spec, _ in parts):
         told.append(notice("fake-model"))
-    report = _report(work.series[plan.chosen], volume, header, parts, description, told, revision)
-    return StudyReading(report, description.regions, volume, work.seconds)
+    report = _report(series, volume, header, parts, description, compared, told, revision)
+    return StudyReading(report, description.regions, volume, work.seconds, description.why)
 
 
 @dataclass
@@ -212,6 +229,7 @@ def _report(
     header: Dataset,
     parts: list[tuple[ModelSpec, Lesions]],
     description: Description,
+    comparisons: tuple[Comparison, ...],
     warnings: list[Notice],
     revision: int,
 ) -> Report:
@@ -219,10 +237,16 @@ def _report(
         return str(header.get(keyword) or "")
 
     models = tuple(
-        Model(name=spec.name, version=spec.version, title=spec.title, sha256=spec.fingerprint)
+        Model(
+            name=spec.name,
+            version=spec.version,
+            title=spec.title,
+            sha256=spec.fingerprint,
+            sites=tuple(label.site.value for label in spec.labels if label.kind == "lesion"),
+        )
         for spec, _ in parts
     )
-    return Report(
+    report = Report(
         revision=revision,
         created_at=datetime.now().astimezone().replace(microsecond=0),
         patient=Patient(
@@ -246,5 +270,10 @@ def _report(
         warnings=tuple(warnings),
         findings=description.findings,
         structures=description.structures,
+        comparisons=comparisons,
         fake=any(spec.fake for spec, _ in parts),
     )
+    clinical = clinical_from(
+        text("PatientBirthDate"), text("StudyDate"), text("PatientSex"), text("PatientAge")
+    )
+    return with_clinical(report, clinical)

@@ -2,7 +2,7 @@
 
 Needs PyTorch and SciPy (the ``monai`` extra). Nothing outside this package may import either.
 
-====================  ==========================================================
+====================  ================================================================
 ``lungs_data``        whole lungs: backgrounds to insert into, real lesions
 ``nodules_data``      radiologists' outlined nodules, cut out of their scans
 ``insertion``         puts one of the second into one of the first
@@ -11,6 +11,8 @@ Needs PyTorch and SciPy (the ``monai`` extra). Nothing outside this package may 
 ``nets``, ``losses``  the two networks; what they are asked to minimise
 ``detector``          trains the detector: ``python -m models.training.detector --help``
 ``mask``              trains the mask net: ``python -m models.training.mask --help``
+``ratings``           what LIDC-IDRI's readers thought of their nodules, as features
+``malignancy``        trains the malignancy hint: ``python -m models.training.malignancy --help``
 ``export``            checkpoints to ONNX, with a check that both agree
-====================  ==========================================================
+====================  ================================================================
 """

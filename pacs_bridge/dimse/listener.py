@@ -270,10 +270,16 @@ class Listener:
             sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
             transfer_syntax_uid=str(event.context.transfer_syntax),
             source_ae=str(event.assoc.requestor.ae_title),
+            fetched=self._asked_by_us(request),
         )
         self._on_stored(instance)
         _log.debug("kept %s from %s", instance.path, _who(event))
         return _answer(SUCCESS, "")
+
+    def _asked_by_us(self, request: Any) -> bool | None:
+        """Whether the object comes because of our C-MOVE (PS3.7 9.3.1); None: it isn't said."""
+        originator = str(request.MoveOriginatorApplicationEntityTitle or "").strip()
+        return originator == self._settings.ae_title if originator else None
 
 
 class _Server(ThreadedAssociationServer):

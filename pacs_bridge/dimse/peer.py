@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
@@ -145,6 +146,18 @@ class Peer:
                     total += each.instances
             return total
 
+    def find(self, keys: dict[str, str]) -> list[Dataset]:
+        """C-FIND (PS3.4 C), study root, with keys of our own.
+
+        Args:
+            keys: by keyword, ``QueryRetrieveLevel`` among them; an empty value asks for it.
+
+        Raises:
+            PeerUnreachable, PeerRefused, PeerBusy: as :meth:`echo`.
+        """
+        with self._association([build_context(_FIND)]) as association:
+            return self._find(association, keys)
+
     # store -------------------------------------------------------------------------------
 
     def _store_batch(
@@ -241,6 +254,8 @@ class Peer:
 
     def _find(self, association: Association, keys: dict[str, str]) -> list[Dataset]:
         query = Dataset()
+        if not all(value.isascii() for value in keys.values()):
+            query.SpecificCharacterSet = "ISO_IR 192"
         for keyword, value in keys.items():
             setattr(query, keyword, value)
         what = f"C-FIND at {keys['QueryRetrieveLevel']} level"
@@ -264,7 +279,13 @@ class Peer:
     # association -------------------------------------------------------------------------
 
     @contextmanager
-    def _association(self, contexts: list[PresentationContext]) -> Iterator[Association]:
+    def _association(
+        self,
+        contexts: list[PresentationContext],
+        roles: Sequence[Any] = (),
+        handlers: Sequence[Any] = (),
+    ) -> Iterator[Association]:
+        """An association; ``roles`` are SCP/SCU roles to negotiate (PS3.7 D.3.3.4)."""
         ae = AE(self._our_ae)
         ae.connection_timeout = self._timeout_s
         ae.acse_timeout = self._timeout_s
@@ -276,7 +297,8 @@ class Peer:
                 self._settings.port,
                 contexts=contexts,
                 ae_title=self._settings.ae_title,
-                evt_handlers=[(evt.EVT_CONN_OPEN, self._tune)],
+                ext_neg=list(roles),
+                evt_handlers=[(evt.EVT_CONN_OPEN, self._tune), *handlers],
             )
         except OSError as error:  # the name doesn't resolve
             raise PeerUnreachable(f"{self}: {error}. Check host and port") from error

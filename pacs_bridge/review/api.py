@@ -9,16 +9,35 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends
-from pydantic import BaseModel, Field
 
-from imaging.language import Language, Text
-from imaging.report import FindingReview, Report, Verdict
+from imaging.draft import draft_of, headline
+from imaging.guidelines.values import Clinical
+from imaging.report import FindingReview, Report
+from pacs_bridge.errors import UnknownStudy
 from pacs_bridge.review.actions import retry_delivery
+from pacs_bridge.review.api_values import (
+    ClinicalIn,
+    DeliveryOut,
+    DraftOut,
+    EventOut,
+    ImpressionIn,
+    OverrideIn,
+    Problem,
+    ReadingOut,
+    RetryIn,
+    ReviewIn,
+    Saved,
+    SessionOut,
+    SignatureIn,
+    StatusOut,
+    StudyOut,
+    Versions,
+)
 from pacs_bridge.review.editing import (
-    TEXT_LIMIT,
     editable,
     pending_numbers,
     version_of,
+    version_of_facts,
     version_of_reviews,
     version_of_text,
 )
@@ -26,140 +45,12 @@ from pacs_bridge.review.pages import find_reading
 from pacs_bridge.review.present import iso
 from pacs_bridge.review.room import KnownVisit, header_token
 from pacs_bridge.review.rows import worklist
-from pacs_bridge.states import DeliveryState, State
 from pacs_bridge.store import Delivery, Reading
 from pacs_bridge.workers.state import EngineState
 
 router = APIRouter(prefix="/api", tags=["review"])
 
 CHANGE = [Depends(header_token)]
-
-
-class SessionOut(BaseModel):
-    """Who is logged in."""
-
-    user: str | None = Field(description="null where nobody logs in")
-    name: str | None = Field(description="DICOM PN that will sign")
-    language: Language
-    csrf: str = Field(description="to be sent as X-CSRF-Token with every change")
-
-
-class StudyOut(BaseModel):
-    """A study and where its newest reading stands."""
-
-    study_uid: str
-    patient_id: str
-    patient_name: str
-    accession_number: str
-    study_date: str
-    description: str
-    source_ae: str
-    images: int
-    revision: int = Field(description="0 while images are still coming in")
-    state: State
-    needs_person: bool
-    positive: int = Field(description="findings that were not rejected")
-    reason: Text
-    received_at: str
-    changed_at: str
-
-
-class Versions(BaseModel):
-    """Names of what is kept now; send them back as ``seen`` and the like."""
-
-    reviews: str
-    impression: str
-    by_finding: dict[str, str]
-
-
-class DeliveryOut(BaseModel):
-    """One object on its way to one destination."""
-
-    sop_instance_uid: str
-    destination: str
-    revision: int
-    stage: str
-    kind: str
-    state: DeliveryState
-    attempts: int
-    last_error: str
-    next_attempt_at: float
-    delivered_at: float | None
-
-
-class EventOut(BaseModel):
-    """One line of the audit trail."""
-
-    at: str
-    who: str
-    what: str
-    detail: str
-
-
-class ReadingOut(StudyOut):
-    """One reading, whole."""
-
-    editable: bool
-    complete_because: Text
-    report: Report | None
-    versions: Versions | None
-    deliveries: list[DeliveryOut]
-    events: list[EventOut]
-
-
-class StatusOut(BaseModel):
-    """What a page that is open needs to notice a change."""
-
-    state: State
-    revision: int
-    newest: int
-    versions: Versions | None
-    deliveries: str = Field(description="changes whenever a delivery does")
-
-
-class ReviewIn(BaseModel):
-    """A verdict and the reader's words."""
-
-    verdict: Verdict
-    text: str = Field(default="", max_length=TEXT_LIMIT)
-    seen: str = Field(default="", description="version the change was made from; empty: any")
-
-
-class ImpressionIn(BaseModel):
-    """The impression."""
-
-    text: str = Field(max_length=TEXT_LIMIT)
-    seen: str = Field(default="", description="version the change was made from; empty: any")
-
-
-class SignatureIn(BaseModel):
-    """Who signs; a reader who is logged in signs with their own name and organization."""
-
-    name: str = ""
-    organization: str = ""
-    seen_reviews: str = Field(default="", description="version that was on the screen")
-
-
-class RetryIn(BaseModel):
-    """Which delivery to try again."""
-
-    sop_instance_uid: str
-    destination: str
-
-
-class Saved(BaseModel):
-    """How the report stands after a change."""
-
-    versions: Versions
-    positive: int
-    pending: list[int] = Field(description="numbers of the findings without a verdict")
-
-
-class Problem(BaseModel):
-    """Why it was not done."""
-
-    problem: str = Field(description="for people, in the visitor's language")
-    error: str = Field(description="for programs")
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -252,6 +143,54 @@ def put_impression(visit: KnownVisit, study_uid: str, revision: int, body: Impre
     return _saved(desk.impression(study_uid, revision, body.text, visit.who, body.seen))
 
 
+@router.put(
+    "/studies/{study_uid}/revisions/{revision}/clinical",
+    dependencies=CHANGE, responses=PROBLEMS,
+)  # fmt: skip
+def put_clinical(visit: KnownVisit, study_uid: str, revision: int, body: ClinicalIn) -> Saved:
+    """Say what is known of the patient; the guidelines are applied again."""
+    facts = Clinical.model_validate(body.model_dump(exclude={"seen"}))
+    return _saved(visit.room.desk.clinical(study_uid, revision, facts, visit.who, body.seen))
+
+
+@router.put(
+    "/studies/{study_uid}/revisions/{revision}/overrides/{guideline}",
+    dependencies=CHANGE, responses=PROBLEMS,
+)  # fmt: skip
+def put_override(
+    visit: KnownVisit, study_uid: str, revision: int, guideline: str, body: OverrideIn
+) -> Saved:
+    """Put the reader's own category beside the computed one."""
+    desk = visit.room.desk
+    return _saved(
+        desk.override(
+            study_uid, revision, guideline, body.category, body.reason, visit.who, body.seen
+        )
+    )
+
+
+@router.delete(
+    "/studies/{study_uid}/revisions/{revision}/overrides/{guideline}",
+    dependencies=CHANGE, responses=PROBLEMS,
+)  # fmt: skip
+def delete_override(
+    visit: KnownVisit, study_uid: str, revision: int, guideline: str, seen: str = ""
+) -> Saved:
+    """Go back to the computed category."""
+    desk = visit.room.desk
+    return _saved(desk.drop_override(study_uid, revision, guideline, visit.who, seen))
+
+
+@router.get("/studies/{study_uid}/revisions/{revision}/draft", responses=PROBLEMS)
+def draft(visit: KnownVisit, study_uid: str, revision: int) -> DraftOut:
+    """The structured draft of the report as it stands now."""
+    report = find_reading(visit.room.store, study_uid, revision).report
+    if report is None:
+        raise UnknownStudy(f"no report on study {study_uid}, revision {revision}")
+    made = draft_of(report)
+    return DraftOut(findings=list(made.findings), impression=list(made.impression))
+
+
 @router.post(
     "/studies/{study_uid}/revisions/{revision}/signature",
     dependencies=CHANGE, responses=PROBLEMS, status_code=202,
@@ -293,6 +232,7 @@ def _study(reading: Reading) -> dict[str, Any]:
         "state": reading.state,
         "needs_person": reading.state.needs_person,
         "positive": reading.positive,
+        "headline": headline(reading.report) if reading.report else reading.headline,
         "reason": reading.reason,
         "received_at": iso(reading.study.last_received_at),
         "changed_at": iso(reading.changed_at),
@@ -313,6 +253,7 @@ def _versions_of(report: Report) -> Versions:
         reviews=version_of_reviews(report),
         impression=version_of_text(report.impression),
         by_finding={f.tracking_uid: version_of(report.review_of(f)) for f in report.findings},
+        facts=version_of_facts(report),
     )
 
 
@@ -321,4 +262,6 @@ def _saved(report: Report) -> Saved:
         versions=_versions_of(report),
         positive=len(report.standing_findings),
         pending=list(pending_numbers(report)),
+        guidance=list(report.guidance),
+        overrides=list(report.overrides),
     )

@@ -13,7 +13,9 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import get_args
 
+from imaging.guidelines.values import LUNG_RADS, Clinical, LungRads, Override
 from imaging.report import FindingReview, Report, Signature, Verdict
 from pacs_bridge.auth import Person
 from pacs_bridge.errors import UnknownStudy, WrongState
@@ -23,6 +25,11 @@ from pacs_bridge.store import Reading, Store
 
 TEXT_LIMIT = 20_000
 """Characters of a text."""
+REASON_LIMIT = 2_000
+CATEGORY_LIMIT = 200
+OLDEST = 130
+"""Years."""
+LUNG_RADS_CATEGORIES: tuple[str, ...] = get_args(LungRads)
 
 _PN_GROUP = re.compile(r"[^\\=\x00-\x1f\x7f]{1,64}")
 _LONG_STRING = re.compile(r"[^\\\x00-\x1f\x7f]{1,64}")
@@ -48,8 +55,15 @@ def version_of_text(text: str) -> str:
 
 
 def version_of_reviews(report: Report) -> str:
-    """Names the state of all verdicts and their texts."""
-    return _digest(*(version_of(report.review_of(finding)) for finding in report.findings))
+    """Names the state of all verdicts and their texts, and of what the guidelines go by."""
+    reviews = (version_of(report.review_of(finding)) for finding in report.findings)
+    return _digest(*reviews, version_of_facts(report))
+
+
+def version_of_facts(report: Report) -> str:
+    """Names the state of the clinical facts and of the reader's own categories."""
+    own = (override.model_dump_json() for override in report.overrides)
+    return _digest(report.clinical.model_dump_json(), *own)
 
 
 def pending_numbers(report: Report) -> tuple[int, ...]:
@@ -113,6 +127,68 @@ class Desk:
                 raise NotAccepted("the impression was changed by somebody else", "stale")
             return self.store.save_impression(study_uid, revision, text, person.who)
 
+    def clinical(
+        self, study_uid: str, revision: int, facts: Clinical, person: Person, seen: str = ""
+    ) -> Report:
+        """Keep what is known of the patient; the guidelines are applied again.
+
+        Raises as :meth:`review`; :class:`NotAccepted` for an age that is none.
+        """
+        if facts.age_years is not None and not 0 <= facts.age_years <= OLDEST:
+            raise NotAccepted(f"an age of {facts.age_years} years is none", "bad-age")
+        with self._lock:
+            report = self._open(study_uid, revision)
+            if report.clinical == facts:
+                return report
+            self._fresh(report, seen)
+            return self.store.save_clinical(study_uid, revision, facts, person.who)
+
+    def override(
+        self,
+        study_uid: str,
+        revision: int,
+        guideline: str,
+        category: str,
+        reason: str,
+        person: Person,
+        seen: str = "",
+    ) -> Report:
+        """Keep the reader's own category beside the computed one.
+
+        Raises as :meth:`review`; :class:`NotAccepted` for a guideline that was not applied or a
+        category that it does not have.
+        """
+        category, reason = _tidy(category), _tidy(reason)
+        with self._lock:
+            report = self._open(study_uid, revision)
+            if guideline not in {guidance.guideline for guidance in report.guidance}:
+                raise NotAccepted(f"guideline {guideline!r} was not applied", "bad-guideline")
+            if guideline == LUNG_RADS and category not in LUNG_RADS_CATEGORIES:
+                raise NotAccepted(f"{guideline} has no category {category!r}", "bad-category")
+            if not 0 < len(category) <= CATEGORY_LIMIT:
+                raise NotAccepted("the category is empty or too long", "bad-category")
+            self._fresh(report, seen)
+            by = person.reader.name if person.reader is not None else person.who
+            value = Override(
+                guideline=guideline,
+                category=category,
+                reason=reason[:REASON_LIMIT],
+                by=by,
+                at=datetime.now().astimezone(),
+            )
+            return self.store.save_override(study_uid, revision, value, person.who)
+
+    def drop_override(
+        self, study_uid: str, revision: int, guideline: str, person: Person, seen: str = ""
+    ) -> Report:
+        """Go back to the computed category. Raises as :meth:`review`."""
+        with self._lock:
+            report = self._open(study_uid, revision)
+            if guideline not in {override.guideline for override in report.overrides}:
+                return report
+            self._fresh(report, seen)
+            return self.store.drop_override(study_uid, revision, guideline, person.who)
+
     def sign(
         self,
         study_uid: str,
@@ -170,6 +246,10 @@ class Desk:
             if person.reader is None:
                 who = f"{person.who}, typed name: {signature.name}"
             self.studio.sign(study_uid, revision, signature, who)
+
+    def _fresh(self, report: Report, seen: str) -> None:
+        if seen and seen != version_of_facts(report):
+            raise NotAccepted("the clinical facts were changed by somebody else", "stale")
 
     def _open(self, study_uid: str, revision: int) -> Report:
         reading = self.store.reading(study_uid, revision)

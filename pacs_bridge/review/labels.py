@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from imaging.language import Language, Text
+from pacs_bridge.review.nodule_labels import NODULE_LABELS
 
 LABELS: dict[str, Text] = {
     key: Text(en=en, zh=zh)
@@ -149,6 +150,9 @@ LABELS: dict[str, Text] = {
         ("next-attempt", "next {when}", "下次 {when}"),
         ("retry", "Try again", "重试"),
         ("again", "Begin again", "重新开始"),
+        ("prior-note", "These images were fetched from the PACS to compare a newer study with. "
+         "They have not been read.", "该检查的图像自 PACS 调取，用于与较新检查对比，尚未分析。"),
+        ("read-prior", "Read it now", "立即分析"),
         ("no-deliveries", "Nothing to deliver yet.", "暂无发送任务。"),
         ("no-destinations", "No destination is configured; results stay here.",
          "未配置目的地,结果仅保存在本机。"),
@@ -273,7 +277,7 @@ LABELS: dict[str, Text] = {
         ("went-wrong", "Something went wrong. The log says more.", "出现错误,详见日志。"),
         ("went-wrong-because", "That did not work: {why}", "操作失败:{why}"),
     )
-}  # fmt: skip
+} | NODULE_LABELS  # fmt: skip
 
 EVENTS: dict[str, Text] = {
     key: Text(en=en, zh=zh)
@@ -284,6 +288,9 @@ EVENTS: dict[str, Text] = {
         ("file-taken", "File taken", "下载文件"),
         ("finding-reviewed", "Finding reviewed", "判定病灶"),
         ("impression-edited", "Impression edited", "编辑诊断印象"),
+        ("clinical-edited", "Clinical facts edited", "修改临床信息"),
+        ("override-set", "Category set by the reader", "医师更改分类"),
+        ("override-removed", "Computed category restored", "恢复软件分类"),
         ("report-signed", "Report signed", "签署报告"),
         ("delivery-retried", "Delivery tried again", "重试发送"),
         ("logged-in", "Logged in", "登录"),
@@ -296,6 +303,16 @@ EVENTS: dict[str, Text] = {
         ("analysed", "Analysed", "已分析"),
         ("shadow-read", "Read by a shadow model", "影子模型已分析"),
         ("shadow-failed", "Shadow model failed", "影子模型失败"),
+        ("priors-asked", "PACS asked for earlier studies", "已向 PACS 查询既往检查"),
+        ("priors-not-sought", "Earlier studies not looked for", "未能查找既往检查"),
+        ("no-prior", "No earlier study", "无既往检查"),
+        ("prior-fetched", "Earlier study fetched", "已调取既往检查"),
+        ("prior-not-fetched", "Earlier study not fetched", "未能调取既往检查"),
+        ("prior-refused", "Earlier study refused", "未采用既往检查"),
+        ("prior-taken", "Earlier study taken", "已采用既往检查"),
+        ("prior-taken-up", "Earlier study to be read", "既往检查转为分析"),
+        ("fetched-as-prior", "Fetched to compare with", "调取用于对比"),
+        ("compared", "Compared", "已对比"),
         ("delivery-failed", "Delivery failed", "发送失败"),
         ("delivery-given-up", "Delivery given up", "放弃发送"),
     )

@@ -8,16 +8,21 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from imaging.draft import draft_of
+from imaging.guidelines.values import Clinical
 from imaging.report import Report, Stage, Verdict
 from pacs_bridge.errors import UnknownStudy
 from pacs_bridge.review.editing import (
+    LUNG_RADS_CATEGORIES,
     editable,
     pending_numbers,
     version_of,
+    version_of_facts,
     version_of_reviews,
     version_of_text,
 )
 from pacs_bridge.review.labels import EVENTS
+from pacs_bridge.review.nodules import clinical_fields, compared, described, guides
 from pacs_bridge.review.plan import read_plan
 from pacs_bridge.review.room import KnownVisit, Visit
 from pacs_bridge.review.rows import FILTERS, LIMIT, worklist
@@ -40,6 +45,10 @@ class Draft:
     impression: str | None = None
     name: str = ""
     organization: str = ""
+    clinical: Clinical | None = None
+    guideline: str = ""
+    category: str = ""
+    reason: str = ""
 
 
 @router.get("/")
@@ -95,8 +104,27 @@ def deliveries_fragment(visit: KnownVisit, study_uid: str, revision: int) -> HTM
     return visit.page("deliveries.html", reading=reading, **_deliveries(visit, reading))
 
 
+@router.get("/studies/{study_uid}/derived")
+def derived_fragment(visit: KnownVisit, study_uid: str, revision: int) -> HTMLResponse:
+    """The parts of the page that follow from the verdicts: guidelines and draft."""
+    reading = find_reading(visit.room.store, study_uid, revision)
+    return visit.page("derived.html", cards=_cards(visit, reading), **_derived(reading))
+
+
+def _derived(reading: Reading) -> dict[str, Any]:
+    report = reading.report
+    return {
+        "reading": reading,
+        "study": reading.study,
+        "editable": editable(reading),
+        "guides": guides(report) if report else (),
+        "suggested": draft_of(report) if report else None,
+        "seen_facts": version_of_facts(report) if report else "",
+    }
+
+
 def find_reading(store: Store, study_uid: str, revision: int | None = None) -> Reading:
-    """The reading asked for, also of a study whose images are still coming in.
+    """The reading asked for, also of a study that has none yet: still coming in, or a prior.
 
     Raises:
         UnknownStudy: no such study or revision.
@@ -104,7 +132,7 @@ def find_reading(store: Store, study_uid: str, revision: int | None = None) -> R
     try:
         return store.reading(study_uid, revision or None)
     except UnknownStudy:
-        for reading in store.worklist([State.RECEIVING], limit=LIMIT):
+        for reading in store.worklist([State.RECEIVING, State.PRIOR], limit=LIMIT):
             if reading.study.study_uid == study_uid and not revision:
                 return reading
         raise
@@ -125,15 +153,17 @@ def show_study(
     return visit.page(
         "study.html",
         status,
-        reading=reading,
-        study=reading.study,
+        **_derived(reading),
         report=report,
         newest=newest.revision,
-        editable=editable(reading),
         verified=report is not None and report.stage is Stage.FINAL,
         problem=problem,
         draft=draft or Draft(),
-        cards=_cards(report),
+        cards=_cards(visit, reading),
+        comparisons=compared(report) if report else (),
+        clinical=clinical_fields((draft and draft.clinical) or report.clinical) if report else (),
+        empty_facts=Clinical(),
+        lung_rads=LUNG_RADS_CATEGORIES,
         slices=slice_total(report) if report else 0,
         pending=pending_numbers(report) if report else (),
         decided=_decided(report),
@@ -154,13 +184,16 @@ def _deliveries(visit: Visit, reading: Reading) -> dict[str, Any]:
     }
 
 
-def _cards(report: Report | None) -> list[dict[str, Any]]:
+def _cards(visit: Visit, reading: Reading) -> list[dict[str, Any]]:
+    report, studio = reading.report, visit.room.studio
     if report is None:
         return []
     cards = []
     for finding in report.findings:
         review = report.review_of(finding)
-        cards.append({"finding": finding, "review": review, "version": version_of(review)})
+        card = {"finding": finding, "review": review, "version": version_of(review)}
+        card["why"] = studio.why_picture(reading, finding.tracking_uid) is not None
+        cards.append(card | described(report, finding))
     return cards
 
 

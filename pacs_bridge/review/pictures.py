@@ -31,6 +31,15 @@ def key_image(visit: KnownVisit, study_uid: str, tracking_uid: str, revision: in
     return Response(visit.room.studio.key_image(reading, tracking_uid), media_type="image/png")
 
 
+@router.get("/findings/{tracking_uid}/why.png")
+def why_picture(visit: KnownVisit, study_uid: str, tracking_uid: str, revision: int) -> Response:
+    """What made the model mark a finding."""
+    path = visit.room.studio.why_picture(_reading(visit, study_uid, revision), tracking_uid)
+    if path is None:
+        raise HTTPException(404)
+    return FileResponse(path, media_type="image/png")
+
+
 @router.get("/slices/{k}.png")
 def slice_image(
     visit: KnownVisit, study_uid: str, k: int, revision: int, outlines: bool = True

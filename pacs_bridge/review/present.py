@@ -71,18 +71,3 @@ def duration(seconds: float, language: Language) -> str:
 def memory(count: int) -> str:
     """Bytes in MB, from 1 GB on in GB."""
     return f"{count / 1e6:,.0f} MB" if count < 1e9 else f"{count / 1e9:,.1f} GB"
-
-
-def size_mm(long_axis: float, short_axis: float) -> str:
-    """``12.3 × 8.0 mm``."""
-    return f"{long_axis:.1f} × {short_axis:.1f} mm"
-
-
-def volume(mm3: float) -> str:
-    """In mm³; from 10,000 on in ml."""
-    return f"{mm3:,.0f} mm³" if mm3 < 10_000 else f"{mm3 / 1000:,.1f} ml"
-
-
-def number(value: float) -> str:
-    """Rounded, with a true minus sign."""
-    return f"{value:,.0f}".replace("-", "−")

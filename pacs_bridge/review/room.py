@@ -16,6 +16,7 @@ from fastapi import Depends, Form, Header, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from imaging.draft import terms
 from imaging.language import Language, Text
 from pacs_bridge.auth import Gate, Person
 from pacs_bridge.review import present
@@ -97,11 +98,12 @@ class Room:
             dicom_date=present.dicom_date,
             moment=present.moment,
             iso=present.iso,
-            volume=present.volume,
-            number=present.number,
+            volume=terms.volume,
+            volume_range=terms.volume_range,
+            number=terms.number,
             memory=present.memory,
         )
-        environment.globals.update(size_mm=present.size_mm)
+        environment.globals.update(size_mm=terms.size)
         return environment
 
 

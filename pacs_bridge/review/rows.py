@@ -44,7 +44,8 @@ def worklist(store: Store, state: str = "", search: str = "") -> Worklist:
         state: one of :data:`FILTERS`, any other state's value, or "" for all.
         search: words that must all occur in patient, ids or description.
     """
-    everything = store.worklist(limit=LIMIT)
+    # What was fetched to compare with is listed where it is asked for, and nowhere else.
+    everything = store.worklist([State.PRIOR] if state == State.PRIOR else (), limit=LIMIT)
     found = [reading for reading in everything if _mentions(reading, search.casefold().split())]
     counts = {str(name): sum(_passes(r, name) for r in found) for name in FILTERS}
     counts[""] = len(found)

@@ -23,6 +23,10 @@ class Studio(Protocol):
         """PNG of the finding's key slice with its outline drawn."""
         ...
 
+    def why_picture(self, reading: Reading, tracking_uid: str) -> Path | None:
+        """PNG of what made the model mark the finding; None where none was made."""
+        ...
+
     def slice_image(self, reading: Reading, k: int, outlines: bool) -> bytes:
         """PNG of slice ``k`` of the analysed series, with or without the outlines on it."""
         ...

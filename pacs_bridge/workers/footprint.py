@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from imaging.headers import Scan
 from imaging.rules import prevailing, slice_distance_mm
 from imaging.series import group_series
-from models.study.plan import StudyPlan
+from models.spec import ModelSpec
+from models.study.plan import StudyPlan, plan_one
+from models.study.priors import PriorScan, compares
 
 BYTES_A_VOXEL = 24
 """Decoded pixels and the volume in float32, the working copy and the blended output."""
@@ -31,3 +35,18 @@ def bytes_needed(scan: Scan, plan: StudyPlan) -> int:
             total += max(area * len(slices), cubic_mm)
         largest = max(largest, total)
     return int(largest * BYTES_A_VOXEL)
+
+
+def most_needed(priors: Sequence[PriorScan], specs: Sequence[ModelSpec]) -> int:
+    """What the largest of several earlier examinations takes; they are read one by one.
+
+    Args:
+        priors: what the study will be compared with.
+        specs: the models that will read the study; the first whose findings are followed reads
+            them too.
+    """
+    spec = next((spec for spec in specs if compares(spec)), None)
+    if spec is None:
+        return 0
+    plans = [(prior.scan, StudyPlan(plans=(plan_one(prior.scan, spec),))) for prior in priors]
+    return max((bytes_needed(scan, plan) for scan, plan in plans), default=0)

@@ -10,6 +10,7 @@ from imaging.report import Report
 from models.engine.status import EngineStatus
 from models.engine.turns import Priority
 from models.study.plan import StudyPlan
+from models.study.priors import PriorImages
 from pacs_bridge.workers.failures import Failure
 from pacs_bridge.workers.setup import Setup
 
@@ -26,6 +27,7 @@ class StudyTask:
         models: by name, in order.
         priority: how soon.
         give_up: the last try; see :func:`models.study.reading.read_together`.
+        priors: earlier examinations to compare with.
     """
 
     study_uid: str
@@ -35,6 +37,7 @@ class StudyTask:
     models: tuple[str, ...]
     priority: Priority = Priority.ROUTINE
     give_up: bool = False
+    priors: tuple[PriorImages, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import logging
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from typing import Protocol
 
 from imaging.errors import SeriesError
 from imaging.headers import Scan, scan_files
-from imaging.notices import notice
+from imaging.notices import Notice, notice
 from models.engine.warm import InUse
 from models.errors import InputRefused
 from models.spec import ModelSpec
 from models.study.plan import StudyPlan, plan_together
+from models.study.priors import PriorScan, not_compared
 from models.study.reading import Progress, StudyReading, read_together
 from pacs_bridge.results import save_analysis
-from pacs_bridge.workers.footprint import bytes_needed
+from pacs_bridge.workers.footprint import bytes_needed, most_needed
 from pacs_bridge.workers.messages import StudyTask, TaskOutcome
+
+log = logging.getLogger(__name__)
 
 
 class Models(Protocol):
@@ -71,13 +76,29 @@ def analyse(
         ModelError: a model can't be used, or a network could not be run.
         OSError: the result could not be kept.
     """
+    priors, told = [PriorScan.of(images) for images in task.priors], list[Notice]()
     progress("memory")
-    with models.reserve(bytes_needed(scan, plan), task):
+    with ExitStack() as held:
+        needed = bytes_needed(scan, plan)
+        if priors:
+            try:
+                more = most_needed(priors, [models.spec(one.model) for one in plan.reading])
+                held.enter_context(models.reserve(needed + more, task))
+            except InputRefused as error:
+                log.warning("study %s: compared with nothing: %s", task.study_uid, error)
+                told = [not_compared(prior, error.reason.text) for prior in priors]
+                priors = []
+        if not priors:
+            held.enter_context(models.reserve(needed, task))
         reading = read_together(
             scan, plan, lambda name: models.use(name, task),
-            revision=task.revision, progress=progress, give_up=task.give_up,
+            revision=task.revision, progress=progress, give_up=task.give_up, priors=priors,
         )  # fmt: skip
+        if told:
+            warnings = (*reading.report.warnings, *told)
+            report = reading.report.model_copy(update={"warnings": warnings})
+            reading = replace(reading, report=report)
         if task.folder is not None:
             progress("keep")
-            save_analysis(task.folder, reading.report, reading.regions, reading.volume)
+            save_analysis(task.folder, reading.report, reading.regions, reading.volume, reading.why)
     return reading

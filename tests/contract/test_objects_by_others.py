@@ -26,6 +26,7 @@ from imaging.objects import make_seg, make_sr
 from imaging.objects.source import plane_of
 from imaging.report import FindingReview, Report, Signature, Stage, Verdict
 from imaging.volume import SourceSlice, Volume
+from tests.described import OVERRIDE
 from tests.unit.imaging.objects.made import (
     AXIAL,
     CORONAL,
@@ -37,6 +38,7 @@ from tests.unit.imaging.objects.made import (
     two_findings,
     with_organ,
 )
+from tests.unit.imaging.objects.test_nodules import full
 
 
 def tool(name: str) -> str:
@@ -161,6 +163,26 @@ def test_dciodvfy_finds_no_error_with_organs(tmp_path: Path) -> None:
     for each in (report, report.model_copy(update={"models": (report.model, other)}), alone):
         for path in objects(study, each, tmp_path):
             assert dciodvfy_errors(path) == []
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_described_nodules_are_read_by_all(language: Language, tmp_path: Path) -> None:
+    """dciodvfy and DCMTK (which checks relationships) find no error, dcmqi reads the numbers."""
+    study = two_findings()
+    report = full(study, overrides=(OVERRIDE,))
+    _, sr = objects(study, report, tmp_path, language=language)
+    assert dciodvfy_errors(sr) == []
+    said = run(tool("dsrdump"), "+Pl", "+Pc", sr)
+    for words in ("(RID50134,RADLEX", "(RID50151,RADLEX", "(42400003,SCT", "(VDT,99PREREAD"):
+        assert words in said, words
+    run(tool("tid1500reader"), "--inputDICOM", sr, "--outputMetadata", tmp_path / "sr.json")
+    read = json.loads((tmp_path / "sr.json").read_text())["Measurements"][0]
+    values = {item["quantity"]["CodeValue"]: item["value"] for item in read["measurementItems"]}
+    assert float(values["118565006"]) == 214.0 and float(values["118538004"]) == 201.0
+    kinds = {
+        q["conceptCode"]["CodeValue"]: q["conceptValue"] for q in read["qualitativeEvaluations"]
+    }
+    assert kinds["RID39409"]["CodeValue"] == "RID50151"
 
 
 def test_dcmqi_reads_an_organ_and_its_volume(tmp_path: Path) -> None:

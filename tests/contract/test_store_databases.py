@@ -9,10 +9,11 @@ import pytest
 
 from pacs_bridge.store import Store, open_store
 from tests.contract.postgresql import new_database, running_postgresql
+from tests.contract.prior_suite import PriorSuite
 from tests.contract.store_suite import StoreSuite
 
 
-class TestSQLite(StoreSuite):
+class TestSQLite(StoreSuite, PriorSuite):
     """The embedded database."""
 
     @pytest.fixture
@@ -28,7 +29,7 @@ def cluster() -> Iterator[str]:
         yield url
 
 
-class TestPostgreSQL(StoreSuite):
+class TestPostgreSQL(StoreSuite, PriorSuite):
     """The shared database."""
 
     count = 0

@@ -297,6 +297,7 @@ def test_every_object_is_written(good: Path) -> None:
     assert {"findings.json", "sr.dcm", "report.html"} <= names
     report = Report.model_validate_json((good / "findings.json").read_text(encoding="utf-8"))
     assert ("seg.dcm" in names) == bool(report.findings)
+    assert (good / "why" / "scores.json").exists() == bool(report.findings)
     assert (good / "report.html").read_text(encoding="utf-8").lstrip().startswith("<!")
     assert pydicom.dcmread(good / "sr.dcm").Modality == "SR"
 

@@ -16,8 +16,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from imaging.finding import Code, Finding, ImageReference, Outline
+from imaging.guidelines import Clinical, guided
 from imaging.language import Text
 from imaging.notices import notice
+from imaging.priors.values import Change
 from imaging.report import (
     FindingReview,
     Model,
@@ -32,6 +34,7 @@ from pacs_bridge.review.studio import ObjectKind
 from pacs_bridge.states import DeliveryState, State
 from pacs_bridge.store import Delivery, Instance, Reading, Store, Study
 from pacs_bridge.workers.state import EngineState
+from tests import described
 
 SIGNED = Signature(
     name="Chen^Li=陈^丽",
@@ -110,6 +113,28 @@ def report(study: Study, count: int = 3, **change: object) -> Report:
     return Report.model_validate(values | change)
 
 
+def nodules(study_uid: str) -> dict[str, object]:
+    """What a screening report has of three described nodules and a comparison."""
+    places = ((38, 8.2, 0.94), (61, 14.0, 0.71), (63, 5.4, 0.52))
+    found = described.described(
+        [finding(study_uid, n + 1, *place) for n, place in enumerate(places)],
+        described.nodule(),
+        described.part_solid(),
+        described.ground_glass(),
+    )
+    return {
+        "findings": found,
+        "clinical": Clinical(age_years=68, sex="F", screening=True),
+        "comparisons": (
+            described.comparison(
+                described.grown(found[0]),
+                described.changed(found[1], Change.NEW),
+                described.changed(found[2], Change.UNMATCHED, "outside the earlier field of view"),
+            ),
+        ),
+    }
+
+
 def plan(study_uid: str) -> str:
     """What the planning step writes."""
     refusals = [
@@ -150,9 +175,14 @@ def add(
     state: State = State.AWAITING_SIGNATURE,
     reason: Text | None = None,
     findings: int = 3,
+    *,
+    with_nodules: bool = False,
     **change: object,
 ) -> Study:
-    """A study in some state, with all that a study in that state has."""
+    """A study in some state, with all that a study in that state has.
+
+    ``with_nodules`` describes its three findings; see :func:`nodules`.
+    """
     study = Study(
         study_uid=f"1.2.826.0.1.3680043.{number}",
         patient_id=f"P{number:05}",
@@ -175,7 +205,9 @@ def add(
     if state is not State.PLANNING:
         store.set_plan(study.study_uid, revision, plan(study.study_uid))
     if state in (State.AWAITING_SIGNATURE, State.FINALISING, State.FINAL, State.DELIVERING):
-        made = report(study, findings, **change)
+        described_too = nodules(study.study_uid) if with_nodules else {}
+        made = report(study, findings, **(described_too | change))
+        made = guided(made) if with_nodules else made
         store.set_report(study.study_uid, revision, made)
         tried = {"attempts": 3, "last_error": "main PACS, AE PACS, pacs.example:104: no connection"}
         store.add_deliveries(
@@ -250,6 +282,16 @@ class SampleStudio:
                 return self.slice_image(reading, candidate.key_slice, True)
         raise UnknownStudy(tracking_uid)
 
+    def why_picture(self, reading: Reading, tracking_uid: str) -> Path | None:
+        """Of the first finding alone: its slice without outlines."""
+        assert reading.report is not None
+        first = reading.report.findings[0]
+        if first.nodule is None or first.tracking_uid != tracking_uid:
+            return None
+        path = self.folder / "why.png"
+        path.write_bytes(self.slice_image(reading, first.key_slice, False))
+        return path
+
     def slice_image(self, reading: Reading, k: int, outlines: bool) -> bytes:
         """A body, two lungs that change with ``k``, and the nodules."""
         assert reading.report is not None
@@ -289,7 +331,10 @@ class SampleStudio:
 
     def begin_again(self, study_uid: str, revision: int, who: str) -> None:
         """As the server does, without the work that follows."""
-        self.store.reopen(study_uid, revision, who)
+        if revision == 0:
+            self.store.take_up_prior(study_uid, who)
+        else:
+            self.store.reopen(study_uid, revision, who)
 
     def engine(self) -> EngineState:
         """What was put here."""

@@ -10,8 +10,10 @@ import pytest
 from imaging.language import Language, Text
 from imaging.notices import notice
 from imaging.report import FindingReview, Verdict
+from pacs_bridge.priors.ledger import Ledger
 from pacs_bridge.review.labels import LABELS
 from pacs_bridge.states import State
+from pacs_bridge.store import Instance, Study
 from tests.network.review_samples import add, fill, supersede
 from tests.network.review_site import Site, first, make_site, page_of
 
@@ -117,6 +119,25 @@ def test_what_came_to_nothing_can_be_begun_again(site: Site, name: str) -> None:
 def test_a_study_that_is_still_coming_in_has_a_page(site: Site) -> None:
     page = site.client.get(page_of(add(site.store, 1, state=State.RECEIVING)))
     assert page.status_code == 200 and "Nothing to review yet" in page.text
+
+
+def test_a_study_fetched_to_compare_with_is_read_when_asked_for(site: Site) -> None:
+    study = Study("1.2.77", "P7", "Wang^Wu", study_date="20250110", description="CT chest")
+    Ledger(site.store).expect(study.study_uid, "1.2.78", "PACS", 60)
+    image = Instance(
+        study.study_uid, "1.2.77.1", "1.2.77.1.1", "1.2.840.10008.5.1.4.1.1.2", Path("1.dcm"),
+        "a", 512, "PACS",
+    )  # fmt: skip
+    site.store.record_instance(image, study, fetched=True)
+    assert "Wang" not in site.client.get("/").text
+    assert "Wang" in site.client.get("/?state=prior").text
+    page = site.client.get(page_of(study)).text
+    assert LABELS["prior-note"].en in page and 'id="begin-again"' in page
+    assert site.form(f"{page_of(study)}/again", revision=0).status_code == 303
+    assert site.store.unread_studies() == [study.study_uid]
+    assert "Wang" in site.client.get("/").text
+    assert 'id="begin-again"' not in site.client.get(page_of(study)).text
+    assert site.form(f"{page_of(study)}/again", revision=0).status_code == 409
 
 
 def test_a_superseded_revision_is_for_looking_only(site: Site) -> None:

@@ -5,7 +5,7 @@ export const read = (id) => JSON.parse(document.getElementById(id).textContent);
 export const fill = (sentence, values) =>
   sentence.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 
-export const typing = (target) => target.matches("input:not([type=range], [type=checkbox]), textarea");
+export const typing = (target) => target.matches("input:not([type=range], [type=checkbox]), textarea, select");
 
 export function help() {
   const dialog = document.getElementById("help");

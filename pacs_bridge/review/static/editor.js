@@ -4,7 +4,7 @@ import { ask, fill, toast } from "./common.js";
 
 const PAUSE_MS = 900; // after the last key before a text is kept
 
-export function makeEditor(study, words, cards, onVerdict) {
+export function makeEditor(study, words, cards, onVerdict, onSaved) {
   const base = `/api/studies/${encodeURIComponent(study.study)}/revisions/${study.revision}`;
   const form = document.getElementById("sign");
   const impression = document.getElementById("impression");
@@ -88,8 +88,8 @@ export function makeEditor(study, words, cards, onVerdict) {
 
   const versionIn = (versions, field) =>
     field === impression ? versions.impression : versions.by_finding[field.closest(".card").dataset.uid];
-  const moved = (versions) =>
-    [...fields].some(([field, entry]) => entry.seen !== versionIn(versions, field));
+  const moved = (versions) => versions.facts !== study.facts
+    || [...fields].some(([field, entry]) => entry.seen !== versionIn(versions, field));
 
   function watch(field, entry) {
     fields.set(field, { ...entry, kept: "unsaved" in field.dataset ? null : field.defaultValue, timer: 0 });
@@ -106,6 +106,17 @@ export function makeEditor(study, words, cards, onVerdict) {
     return field.value === fields.get(field).kept ? queue : put(field);
   }
 
+  // The draft goes into an empty impression, else after what was written there.
+  function takeDraft(whole) {
+    const part = (role) => document.querySelector(`#draft [data-role=draft-${role}]`)?.textContent ?? "";
+    const draft = whole === "all" ? `${part("findings")}\n\n${part("impression")}`.trim() : part("impression");
+    const written = impression.value.trim();
+    if (!draft || written.includes(draft)) return;
+    impression.value = written ? `${written}\n\n${draft}` : draft;
+    impression.focus();
+    keep(impression);
+  }
+
   async function decide(card, verdict) {
     if (!card) return;
     const field = card.querySelector("textarea");
@@ -116,6 +127,7 @@ export function makeEditor(study, words, cards, onVerdict) {
       button.setAttribute("aria-pressed", String(button.value === verdict));
     }
     onVerdict(card.dataset.uid, verdict);
+    onSaved();
   }
 
   for (const card of cards) {
@@ -137,6 +149,32 @@ export function makeEditor(study, words, cards, onVerdict) {
     url: `${base}/impression`,
     body: () => ({}),
   });
+
+  for (const button of form.querySelectorAll("[data-draft]")) {
+    button.addEventListener("click", (event) => {
+      event.preventDefault();
+      takeDraft(button.dataset.draft);
+    });
+  }
+
+  // forms that load the page again wait until what was typed elsewhere is kept
+  for (const other of document.querySelectorAll(".guidance")) {
+    other.addEventListener("submit", async (event) => {
+      if (!("waits" in event.target.dataset) || event.target.dataset.waits === "over") return;
+      event.preventDefault();
+      for (const field of fields.keys()) keep(field);
+      await queue;
+      if (dirty()) return;
+      try {
+        await freshToken();
+      } catch (error) {
+        complain(error.status === 401 ? words["session-over"] : error.message);
+        return;
+      }
+      event.target.dataset.waits = "over";
+      event.target.requestSubmit(event.submitter);
+    });
+  }
 
   const dirty = () => running > 0 || [...fields].some(([field, entry]) => field.value !== entry.kept);
 
@@ -184,6 +222,7 @@ export function makeEditor(study, words, cards, onVerdict) {
 
   return {
     decide,
+    takeDraft,
     dirty,
     leaving: () => confirmed,
     differs: (versions) => running === 0 && versions !== null && moved(versions),

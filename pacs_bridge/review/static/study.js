@@ -33,7 +33,22 @@ function select(index, { focus = true } = {}) {
 const viewer = document.getElementById("viewer")
   ? makeViewer(study, words, (uid) => select(cards.findIndex((card) => card.dataset.uid === uid)))
   : null;
-const editor = study.editable ? makeEditor(study, words, cards, (uid, verdict) => viewer?.mark(uid, verdict)) : null;
+const editor = study.editable
+  ? makeEditor(study, words, cards, (uid, verdict) => viewer?.mark(uid, verdict), derive)
+  : null;
+
+// guidelines and draft follow from the verdicts: our own template's, with open parts left open
+async function derive() {
+  if (!document.querySelector("[data-derived]")) return;
+  const answer = await ask(`/studies/${encodeURIComponent(study.study)}/derived?revision=${study.revision}`);
+  const fresh = document.createElement("template");
+  fresh.innerHTML = await answer.text();
+  for (const place of document.querySelectorAll("[data-derived]")) {
+    const open = [...place.querySelectorAll("details")].map((details) => details.open);
+    place.innerHTML = fresh.content.getElementById(place.id).innerHTML;
+    place.querySelectorAll("details").forEach((details, at) => { details.open = open[at] ?? false; });
+  }
+}
 
 cards.forEach((card, index) => {
   for (const button of card.querySelectorAll("[data-role=go]")) {
@@ -53,6 +68,11 @@ const keys = {
   r: () => editor?.decide(cards[Math.max(current, 0)], "rejected"),
   u: () => editor?.decide(cards[Math.max(current, 0)], "pending"),
   e: () => cards[Math.max(current, 0)]?.querySelector("textarea")?.focus(),
+  t: () => editor?.takeDraft("impression"),
+  d: () => {
+    const details = cards[Math.max(current, 0)]?.querySelector("[data-role=character]");
+    if (details) details.open = !details.open;
+  },
   i: () => document.getElementById("impression")?.focus(),
   s: () => editor?.toSignature(),
   o: () => viewer?.toggleOutlines(),

@@ -127,9 +127,10 @@ class BrightDetector(Here):
 
     def run(self, batch: Batch) -> Outputs:
         k, j, i = (n // 4 for n in batch.shape[2:])
-        cells = batch[0, 0].reshape(k, 4, j, 4, i, 4).mean(axis=(1, 3, 5))
+        cells = batch[:, 0].reshape(-1, k, 4, j, 4, i, 4).mean(axis=(2, 4, 6))
         logits = np.where(cells > 1.6, 3.0 + cells, -9.0)
-        return (np.stack([logits, np.full_like(logits, np.log(12.0))])[None].astype(np.float32),)
+        maps = np.stack([logits, np.full_like(logits, np.log(12.0))], axis=1)
+        return (maps.astype(np.float32),)
 
 
 class BrightMask(Here):

@@ -198,9 +198,9 @@ def test_file_is_synced_then_renamed_then_recorded(
         steps.append("rename")
         return really_replace(self, target)
 
-    def record(self: Store, *arguments: Any) -> bool:
+    def record(self: Store, *arguments: Any, **more: Any) -> bool:
         steps.append("record")
-        return really_record(self, *arguments)
+        return really_record(self, *arguments, **more)
 
     first, image = ct(), ct()
     image.StudyInstanceUID, image.SeriesInstanceUID = (
@@ -228,7 +228,7 @@ class TestRecovery:
     ) -> None:
         image = ct()
         with monkeypatch.context() as patch:
-            patch.setattr(Store, "record_instance", lambda *_: 1 / 0)
+            patch.setattr(Store, "record_instance", lambda *_, **__: 1 / 0)
             with pytest.raises(ZeroDivisionError):
                 inbox.receive(encoded(image), **command(image))
         assert store.instances_of(image.StudyInstanceUID) == []

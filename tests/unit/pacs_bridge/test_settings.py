@@ -15,8 +15,8 @@ from pacs_bridge.settings import (
     ReaderSettings,
     Settings,
     load_settings,
-    settings_template,
 )
+from pacs_bridge.settings_template import settings_template
 
 
 def _sections() -> dict[str, type[BaseModel]]:
@@ -183,7 +183,7 @@ def test_the_database_lies_in_the_folder_unless_said_otherwise() -> None:
 
 
 def test_template_values_survive_odd_characters() -> None:
-    from pacs_bridge.settings import _toml
+    from pacs_bridge.settings_template import _toml
 
     for value in ('a"b', "a\\b", "县", ""):
         assert tomllib.loads(f"x = {_toml(value)}")["x"] == value

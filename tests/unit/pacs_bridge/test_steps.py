@@ -5,22 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pydicom
 import pytest
 
+from imaging.notices import notice
 from imaging.report import Report, Stage
 from models.engine.turns import Priority
 from models.errors import SpecError
+from models.study.priors import PriorImages
 from pacs_bridge.deliver import Courier
+from pacs_bridge.priors.gather import NOTHING, Gathered
 from pacs_bridge.shadow import ShadowOutcome, agreement
 from pacs_bridge.states import State
 from pacs_bridge.steps import Steps
 from pacs_bridge.store import Instance, Store, Study, open_store
-from pacs_bridge.workers import Workers
+from pacs_bridge.workers import StudyTask, TaskOutcome, Workers
+from pacs_bridge.workers.failures import StudyKillsWorkers
 from pacs_bridge.workers.watch import ModelWatch
 from tests.unit.imaging.synthetic import make_images, write
 from tests.unit.models.made import write_bright_model
@@ -183,6 +188,49 @@ def test_what_an_emergency_scanner_sends_is_urgent(site: Site, study: str) -> No
     site.receive(write(site.folder / "urgent", make_images(name="urgent")), "1.2.7", "EMERGENCY")
     assert site.steps.priority("1.2.7") is Priority.URGENT
     assert site.steps.priority(study) is Priority.ROUTINE
+
+
+class Deadly:
+    """The site's workers, whose process dies over whatever is compared."""
+
+    def __init__(self, workers: Workers) -> None:
+        self.workers = workers
+        self.tasks: list[StudyTask] = []
+
+    def read(self, task: StudyTask, **more: Any) -> TaskOutcome:
+        self.tasks.append(task)
+        if task.priors:
+            raise StudyKillsWorkers("the process ended twice over it")
+        return self.workers.read(task, **more)
+
+
+def test_a_prior_that_kills_workers_is_left_out_and_told(
+    site: Site, files: list[Path], tmp_path: Path
+) -> None:
+    revision = site.receive(files, "1.2.8")
+    deadly = Deadly(site.steps.workers)
+    steps = replace(site.steps, workers=cast(Workers, deadly))
+    assert steps.plan("1.2.8", revision)
+    earlier = PriorImages("1.2.0", "20250101", (tmp_path / "gone.dcm",))
+    none = notice("no-prior", years=5, where="here")
+    assert steps.analyse("1.2.8", revision, False, Gathered((earlier,), (none,)))
+    assert [bool(task.priors) for task in deadly.tasks] == [True, False]
+    report = site.report("1.2.8")
+    assert report.comparisons == () and len(report.findings) == 4
+    assert [n.code for n in report.warnings][-2:] == ["no-prior", "prior-left-out"]
+    with pytest.raises(StudyKillsWorkers):
+        replace(steps, workers=cast(Workers, AlwaysDeadly())).analyse("1.2.8", revision)
+
+
+class AlwaysDeadly:
+    """Workers that die over every study."""
+
+    def read(self, task: StudyTask, **more: Any) -> TaskOutcome:
+        raise StudyKillsWorkers("the process ended twice over it")
+
+
+def test_without_a_search_there_is_nothing_to_compare(site: Site, study: str) -> None:
+    assert site.steps.find_priors(study, 1) is NOTHING
 
 
 def test_findings_agree_one_to_one_nearest_first(site: Site, study: str) -> None:

@@ -1,0 +1,1 @@
+"""The parts of ``benchmarks/accuracy.py``: real scans, and simulated insertions."""

@@ -1,0 +1,152 @@
+"""Real series that no model here was trained on, with what their readers outlined."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pydicom
+
+from imaging.geometry import Grid
+from imaging.headers import scan_files
+from imaging.load import load_series
+from imaging.series import group_series
+from imaging.volume import Volume
+from models.evaluation.froc import Truth
+from models.evaluation.labelled.case import region_of
+from models.evaluation.nodules import Marked, MarkedScan, ScanRecord, judged, run_scan
+from models.evaluation.strata import size_groups, texture_groups
+from models.loaded import LoadedModel
+from models.pipeline import find_lesions
+
+PATIENTS = ("LIDC-IDRI-0001", "LIDC-IDRI-0005")
+LEAST_MM = 4.0
+LEAST_READERS = 2
+
+
+@dataclass(frozen=True)
+class RealScan:
+    """One series: as a marked scan, with the readers of each nodule, and how long reading took."""
+
+    name: str
+    scan: MarkedScan
+    readers: tuple[int, ...]
+    reading_seconds: float
+
+
+def real_scans(chest: Path, scratch: Path) -> list[RealScan]:
+    """The two LIDC series. Counted: 4 mm and more, outlined by two readers or more."""
+    return [_scan(chest / name, scratch / name) for name in PATIENTS]
+
+
+def run_real(
+    scans: list[RealScan], model: LoadedModel
+) -> tuple[list[ScanRecord], dict[str, object]]:
+    """Each scan wide open for the curve, and once as the product would for what it reports."""
+    records, rows = [], []
+    for real in scans:
+        record = run_scan(real.name, real.scan, model, model.runners)
+        records.append(record)
+        began = time.perf_counter()
+        reported = find_lesions([real.scan.volume], model, model.runners)
+        seconds = time.perf_counter() - began
+        rows.append(_row(real, record, len(reported.candidates), seconds, model))
+    return records, {"scans": rows}
+
+
+def _row(
+    real: RealScan, record: ScanRecord, reported: int, seconds: float, model: LoadedModel
+) -> dict[str, object]:
+    threshold = model.spec.operating_point.score_threshold
+    # Judged with every nodule counted, so that the table shows those of one reader as well.
+    every = record.model_copy(
+        update={"nodules": tuple(m.model_copy(update={"counted": True}) for m in record.nodules)}
+    )
+    scan = judged(every)
+    false = sum(score >= threshold for score in scan.false)
+    print(
+        f"{real.name}: {reported} findings, {false} false; read {real.reading_seconds:.1f} s, "
+        f"found in {seconds:.1f} s"
+    )
+    nodules = []
+    for nodule, mark, readers in zip(scan.nodules, record.nodules, real.readers, strict=True):
+        found = nodule.score is not None and nodule.score >= threshold
+        entry: dict[str, object] = {
+            "diameter_mm": mark.diameter_mm, "readers": readers, "counted": mark.counted,
+            "found": found, "score": nodule.score,
+        }  # fmt: skip
+        text = f"  {mark.diameter_mm:4.1f} mm, {readers} reader(s): "
+        if nodule.finding is None or nodule.score is None:
+            text += "missed at any threshold"
+        else:
+            at = record.findings[nodule.finding]
+            text += f"{'found' if found else 'below the threshold'}, score {nodule.score:.2f}"
+            text += f", measured {at.diameter_mm:.1f} mm"
+            entry["measured_mm"] = at.diameter_mm
+            if mark.dice is not None:
+                entry["dice"] = mark.dice.get(nodule.finding, 0.0)
+                text += f", mask Dice {entry['dice']:.2f} with the readers' majority"
+        print(text)
+        nodules.append(entry)
+    return {
+        "scan": real.name, "findings": reported, "false": false,
+        "reading_seconds": round(real.reading_seconds, 2), "seconds": round(seconds, 2),
+        "false_scores": [round(s, 3) for s in scan.false[:20]], "nodules": nodules,
+    }  # fmt: skip
+
+
+def _scan(folder: Path, scratch: Path) -> RealScan:
+    archive = next(iter(sorted(folder.glob("*.tar.xz"))))
+    with tarfile.open(archive) as tar:
+        tar.extractall(scratch, filter="data")
+    files = sorted(p for p in scratch.rglob("*") if p.is_file())
+    began = time.perf_counter()
+    series = max(group_series(scan_files(files)), key=lambda s: len(s.slices))
+    volume = load_series(series).volume
+    seconds = time.perf_counter() - began
+    truth = json.loads(next(iter(sorted(folder.glob("ground_truth*.json")))).read_text())
+    marked = [_marked(row) for row in truth["nodules"]]
+    masks = _reader_masks(folder, volume)
+    if masks and len(marked) == 1:  # each mask is one reader's outline of the only nodule
+        majority = np.sum(masks, axis=0) * 2 > len(masks)
+        marked = [replace(marked[0], region=region_of(majority, volume.grid))]
+    readers = tuple(int(row["readers"]) for row in truth["nodules"])
+    return RealScan(folder.name, MarkedScan(volume, tuple(marked)), readers, seconds)
+
+
+def _marked(row: Mapping[str, object]) -> Marked:
+    diameter = float(np.median(row["diameter_mm"]))  # type: ignore[call-overload]
+    rated = row.get("texture_1ggo_5solid") or row.get("texture")
+    texture = None if rated is None else float(np.mean(rated))  # type: ignore[call-overload]
+    x, y, z = (float(v) for v in row["centroid_lps_mm"])  # type: ignore[attr-defined]
+    counted = int(row["readers"]) >= LEAST_READERS and diameter >= LEAST_MM  # type: ignore[call-overload]
+    return Marked(
+        Truth((x, y, z), diameter, counted, (*size_groups(diameter), *texture_groups(texture)))
+    )
+
+
+def _reader_masks(folder: Path, volume: Volume) -> list[np.ndarray]:
+    """One mask a reader on the scan's grid, from the published DICOM SEG objects."""
+    masks = []
+    for path in sorted((folder / "derived_QIICR").glob("SEG_*.dcm")):
+        seg = pydicom.dcmread(path)
+        frames = seg.pixel_array.reshape(-1, seg.Rows, seg.Columns)
+        shared = seg.SharedFunctionalGroupsSequence[0]
+        orientation = shared.PlaneOrientationSequence[0].ImageOrientationPatient
+        spacing = shared.PixelMeasuresSequence[0].PixelSpacing
+        mask = np.zeros(volume.grid.shape, bool)
+        for frame, group in zip(frames, seg.PerFrameFunctionalGroupsSequence, strict=True):
+            position = group.PlanePositionSequence[0].ImagePositionPatient
+            shape = (1, frame.shape[0], frame.shape[1])
+            step = np.cross(orientation[:3], orientation[3:])
+            grid = Grid.from_dicom(shape, position, orientation, spacing, step)
+            at = np.argwhere(frame[np.newaxis] > 0)
+            index = np.rint(volume.grid.to_index(grid.to_lps(at))).astype(int)
+            mask[tuple(index.T)] = True
+        masks.append(mask)
+    return masks

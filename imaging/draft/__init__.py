@@ -1,0 +1,21 @@
+"""What a report says of its nodules, in a radiologist's words and both languages.
+
+Rooms: ``terms`` names types, margins, places and changes and is the only place that formats
+their numbers; ``facts`` makes the rows of a nodule's panel and of a comparison; ``sentences``
+writes the structured draft, one sentence a nodule, and suggests an impression. The SR, the
+HTML report, the review page and its API all say what is written here.
+"""
+
+from imaging.draft.facts import Fact, changes_of, character, deciding, headline
+from imaging.draft.sentences import Draft, draft_of, sentence_of
+
+__all__ = [
+    "Draft",
+    "Fact",
+    "changes_of",
+    "character",
+    "deciding",
+    "draft_of",
+    "headline",
+    "sentence_of",
+]

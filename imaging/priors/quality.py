@@ -1,0 +1,221 @@
+"""How well two examinations lie over one another, measured on the lungs' own structures.
+
+Small cubes around places where much happens (vessels that fork, fissures) are taken from the
+current examination, laid into the earlier one by the alignment, and sought in its neighbourhood
+by normalised cross-correlation. How far away the best agreement lies is what the alignment left
+over there: the way registrations are judged against landmarks (Murphy 2011, IEEE TMI 30:1901),
+with landmarks that the computer found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from imaging.geometry import Point, Points
+from imaging.lungs import LungMask
+from imaging.priors.alignment import Alignment, sample
+from imaging.resample import axial_grid, resample
+from imaging.volume import Volume
+
+SPACING_MM = 2.0
+HALF = 4
+"""Half a cube's side, voxels: 18 mm in all."""
+REACH = 5
+"""How far around the mapped place is sought, voxels: 10 mm."""
+PLACES = 120
+CELL_MM = 24.0
+"""At most one place in a cell of this size, so that they lie all over the lungs."""
+ALIKE = 0.7
+"""Least correlation that says the same structure was found again."""
+LEAST_FOUND = 12
+GOOD_SHARE = 0.5
+"""Of the places, found again: below, the two can't be laid over one another."""
+GOOD_MM = 6.0
+NEIGHBOURS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Quality:
+    """What an alignment left over.
+
+    Attributes:
+        places: where it was measured and the structure was found again, current LPS mm, [n, 3].
+        residuals_mm: how far off it was there, mm, [n].
+        sought: how many places were tried inside both examinations.
+    """
+
+    places: Points
+    residuals_mm: NDArray[np.float64]
+    sought: int
+
+    @property
+    def agreeing(self) -> float:
+        """Share of the places that were found again."""
+        return len(self.residuals_mm) / self.sought if self.sought else 0.0
+
+    @property
+    def median_mm(self) -> float | None:
+        """Median residual; None where too few places were found again to say."""
+        if len(self.residuals_mm) < LEAST_FOUND:
+            return None
+        return float(np.median(self.residuals_mm))
+
+    @property
+    def good(self) -> bool:
+        """Whether nodules may be matched by it."""
+        median = self.median_mm
+        return median is not None and median <= GOOD_MM and self.agreeing >= GOOD_SHARE
+
+    def near(self, lps_mm: Point) -> float:
+        """Error to reckon with at a current point: the upper quartile of its eight neighbours'."""
+        if not len(self.residuals_mm):
+            return GOOD_MM
+        far = np.linalg.norm(self.places - np.array(lps_mm), axis=1)
+        closest = np.argsort(far, kind="stable")[:NEIGHBOURS]
+        return float(np.percentile(self.residuals_mm[closest], 75))
+
+
+NOTHING = Quality(np.zeros((0, 3)), np.zeros(0), 0)
+"""Nothing could be measured."""
+
+
+@dataclass(frozen=True, eq=False)
+class Structures:
+    """What is sought again: cubes of the current examination, and the earlier one's voxels.
+
+    Attributes:
+        places: current LPS mm, [n, 3].
+        cubes: HU around each, [n, side, side, side].
+        prior: the earlier examination at 2 mm, HU clipped.
+    """
+
+    places: Points
+    cubes: NDArray[np.float32]
+    prior: Volume
+
+    @classmethod
+    def of(cls, current: Volume, prior: Volume, lungs: LungMask | None) -> Structures:
+        """Choose them.
+
+        Args:
+            current: CT in HU.
+            prior: the earlier one.
+            lungs: of the current one; None: places are taken from anywhere in the body.
+        """
+        here = _clipped(current)
+        places = _places(here, lungs)
+        around = places[:, None, None, None] + _cube(2 * HALF + 1) * SPACING_MM
+        cubes = sample(here.voxels, here.grid, around).astype(np.float32)
+        return cls(places, cubes, _clipped(prior))
+
+    def quality(self, alignment: Alignment) -> Quality:
+        """Measure what ``alignment``, current to prior, left over."""
+        grid = self.prior.grid
+        around = _cube(2 * (HALF + REACH) + 1) * SPACING_MM
+        mapped = alignment.to_prior(self.places)
+        at = grid.to_index(mapped)
+        inside = ((at >= HALF) & (at <= np.array(grid.shape) - 1 - HALF)).all(axis=-1)
+        kept: list[NDArray[np.float64]] = []
+        residuals: list[float] = []
+        for n in np.flatnonzero(inside):
+            field = sample(self.prior.voxels, grid, mapped[n] + around).astype(np.float32)
+            correlation = _correlation(self.cubes[n], field)
+            if correlation.max() >= ALIKE:
+                kept.append(self.places[n])
+                residuals.append(_peak_mm(correlation))
+        return Quality(
+            np.array(kept).reshape(-1, 3), np.array(residuals, np.float64), int(inside.sum())
+        )
+
+
+def _clipped(volume: Volume) -> Volume:
+    grid = axial_grid(volume.grid, SPACING_MM)
+    image = resample(volume, grid, fill=-1000.0)
+    return Volume(np.asarray(np.clip(image.voxels, -1000, 100), np.float32), image.grid)
+
+
+def _places(volume: Volume, lungs: LungMask | None) -> Points:
+    """Where much happens: the strongest variation of each 24 mm cell, the strongest cells first."""
+    image = sitk.GetImageFromArray(volume.voxels)
+    radius = (HALF - 1,) * 3
+    mean = sitk.Mean(image, radius)
+    spread = sitk.Mean(sitk.Square(image), radius) - sitk.Square(mean)
+    strength: NDArray[np.float32] = sitk.GetArrayFromImage(spread)
+    if lungs is not None:
+        inside = sitk.GetImageFromArray(lungs.on(volume.grid).voxels.astype(np.uint8))
+        # off the wall: a wall looks the same a little along itself
+        core = sitk.GetArrayFromImage(sitk.BinaryErode(inside, (3, 3, 3), sitk.sitkBox))
+        strength = np.where(core > 0, strength, 0)
+    edge = HALF + 1
+    strength[:edge] = strength[-edge:] = 0
+    strength[:, :edge] = strength[:, -edge:] = 0
+    strength[:, :, :edge] = strength[:, :, -edge:] = 0
+    found = []
+    cell = round(CELL_MM / SPACING_MM)
+    k, j, i = strength.shape
+    for a in range(0, k, cell):
+        for b in range(0, j, cell):
+            for c in range(0, i, cell):
+                part = strength[a : a + cell, b : b + cell, c : c + cell]
+                top = int(part.argmax())
+                index = np.unravel_index(top, part.shape)
+                if part[index] > 0:
+                    found.append((float(part[index]), a + index[0], b + index[1], c + index[2]))
+    found.sort(key=lambda entry: (-entry[0], entry[1:]))
+    # evenly along the ranking, so that the hilum's big vessels aren't all there is
+    step = max(len(found) / PLACES, 1.0)
+    chosen = [found[int(n * step)] for n in range(int(len(found) / step))]
+    return volume.grid.to_lps(np.array([entry[1:] for entry in chosen]).reshape(-1, 3))
+
+
+def _cube(side: int) -> NDArray[np.float64]:
+    """Offsets (x, y, z) of a cube's voxels [k, j, i] from its middle, (side, side, side, 3)."""
+    line = np.arange(side) - (side - 1) / 2
+    k, j, i = np.meshgrid(line, line, line, indexing="ij")
+    return np.stack([i, j, k], axis=-1)
+
+
+def _correlation(wanted: NDArray[np.float32], field: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Normalised cross-correlation of a cube at every place it fits in a larger one."""
+    windows = sliding_window_view(field, wanted.shape)
+    count = wanted.size
+    pattern = wanted - wanted.mean()
+    norm = float(np.sqrt(np.square(pattern).sum()))
+    along = np.tensordot(windows, pattern, axes=3)
+    exact = field.astype(np.float64)
+    total, squares = (_sums(each, wanted.shape[0]) for each in (exact, np.square(exact)))
+    spread = np.sqrt(np.maximum(squares - total**2 / count, 1e-6))
+    result: NDArray[np.float64] = along / (spread * max(norm, 1e-6))
+    return result
+
+
+def _sums(field: Points, side: int) -> NDArray[np.float64]:
+    """Sum over every cube of ``side`` voxels."""
+    for axis in range(3):
+        run = np.concatenate([np.zeros_like(field.take([0], axis)), np.cumsum(field, axis)], axis)
+        n = run.shape[axis]
+        field = run.take(range(side, n), axis) - run.take(range(n - side), axis)
+    return field
+
+
+def _peak_mm(correlation: NDArray[np.float64]) -> float:
+    """How far the best place is from the middle, mm, to a part of a voxel."""
+    peak = np.unravel_index(int(correlation.argmax()), correlation.shape)
+    off = []
+    for axis, at in enumerate(peak):
+        shift = float(at - REACH)
+        if 0 < at < correlation.shape[axis] - 1:
+            low, mid, high = (
+                correlation[tuple(p + d * (n == axis) for n, p in enumerate(peak))]
+                for d in (-1, 0, 1)
+            )
+            bend = low - 2 * mid + high
+            if bend < -1e-9:
+                shift += float(np.clip(0.5 * (low - high) / bend, -0.5, 0.5))
+        off.append(shift)
+    return float(np.linalg.norm(off)) * SPACING_MM

@@ -1,0 +1,150 @@
+"""Asking a DICOMweb server: QIDO-RS for what it has, WADO-RS for the objects as it holds them.
+
+The standard library's HTTP is enough: an object goes from the wire to the inbox byte by byte,
+and is never parsed or encoded anew on the way. Proxies and certificates are those of the
+environment.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import ssl
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from pacs_bridge.dicomweb.multipart import Malformed, boundary_of, parts
+from pacs_bridge.errors import PeerBusy, PeerError, PeerRefused, PeerUnreachable
+
+SILENCE_S = 30.0
+"""A server may need so long to find a series, and between two pieces of it."""
+LARGEST_OBJECT = 1 << 30
+LARGEST_ANSWER = 1 << 26
+"""Bytes of a QIDO answer."""
+_BUSY = frozenset((408, 425, 429, 500, 502, 503, 504))
+_OBJECTS = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+
+
+class WebArchive:
+    """A DICOMweb server.
+
+    Args:
+        url: where its services are; ``user:password@`` before the host makes it HTTP Basic.
+        timeout_s: longest wait for the connection and for each piece of an answer.
+    """
+
+    def __init__(self, url: str, timeout_s: float = 15.0) -> None:
+        split = urllib.parse.urlsplit(url.rstrip("/"))
+        self._authorization = ""
+        if split.username is not None:
+            words = [urllib.parse.unquote(w or "") for w in (split.username, split.password)]
+            self._authorization = base64.b64encode(":".join(words).encode()).decode()
+        host = split.netloc.rpartition("@")[2]
+        self._url = urllib.parse.urlunsplit((split.scheme, host, split.path, "", ""))
+        self._timeout_s = timeout_s
+
+    def __str__(self) -> str:
+        return self._url
+
+    def search(
+        self, path: str, keys: Mapping[str, str], fields: Sequence[str] = ()
+    ) -> list[Dataset]:
+        """QIDO-RS (PS3.18 10.6).
+
+        Args:
+            path: ``studies``, ``studies/{uid}/series`` ...
+            keys: what has to match, by keyword.
+            fields: keywords asked for besides what the server gives by itself.
+
+        Raises:
+            PeerUnreachable, PeerRefused, PeerBusy: with address, answer and remedy.
+        """
+        # One parameter each: not every server takes several with commas.
+        given = [*keys.items(), *(("includefield", field) for field in fields)]
+        query = urllib.parse.urlencode(given, quote_via=urllib.parse.quote)
+        with self._open(f"{path}?{query}", "application/dicom+json", self._timeout_s) as answer:
+            content = self._read(answer, LARGEST_ANSWER + 1)
+            if answer.status == 204 or not content:
+                return []
+        if len(content) > LARGEST_ANSWER:
+            raise PeerRefused(f"{self} answered {path} with more than {LARGEST_ANSWER} bytes")
+        try:
+            return [Dataset.from_json(item) for item in json.loads(content)]
+        except Exception as error:  # pydicom raises anything over a damaged value
+            raise PeerRefused(f"{self} answered {path} with no DICOM JSON: {error}") from error
+
+    def retrieve(self, study_uid: str, series_uid: str | None, until: float) -> Iterator[bytes]:
+        """WADO-RS (PS3.18 10.4): the objects of a series, or of a whole study, as DICOM files.
+
+        Args:
+            study_uid: StudyInstanceUID.
+            series_uid: SeriesInstanceUID; None: all of them.
+            until: ``time.monotonic()`` after which nothing more is waited for.
+
+        Raises:
+            PeerUnreachable, PeerRefused, PeerBusy: with address, answer and remedy.
+        """
+        path = f"studies/{study_uid}" + (f"/series/{series_uid}" if series_uid else "")
+        left = min(max(1.0, until - time.monotonic()), SILENCE_S)
+        with self._open(path, _OBJECTS, left) as answer:
+
+            def read(size: int) -> bytes:
+                if time.monotonic() > until:
+                    raise PeerBusy(f"{self}: {path} took too long")
+                # What is there now, so that the time is looked at again before more is awaited.
+                return bytes(self._guarded(lambda: answer.read1(size)))
+
+            try:
+                boundary = boundary_of(answer.headers.get("Content-Type", ""))
+                yield from parts(read, boundary, LARGEST_OBJECT)
+            except Malformed as error:
+                raise PeerBusy(f"{self}: the answer to {path} is cut off or wrong: {error}") from (
+                    error
+                )
+
+    # inside ------------------------------------------------------------------------------
+
+    def _open(self, path: str, accept: str, timeout_s: float) -> http.client.HTTPResponse:
+        request = urllib.request.Request(f"{self._url}/{path}", headers={"Accept": accept})
+        if self._authorization:
+            request.add_header("Authorization", f"Basic {self._authorization}")
+        answer: http.client.HTTPResponse = self._guarded(
+            lambda: urllib.request.urlopen(request, timeout=timeout_s)
+        )
+        return answer
+
+    def _read(self, answer: http.client.HTTPResponse, size: int) -> bytes:
+        content: bytes = self._guarded(lambda: answer.read(size))
+        return content
+
+    def _guarded(self, act: Callable[[], Any]) -> Any:
+        try:
+            return act()
+        except urllib.error.HTTPError as error:
+            raise self._error_of(error) from error
+        except ssl.SSLError as error:
+            raise PeerRefused(f"{self}: {error}. Check its certificate") from error
+        except (urllib.error.URLError, TimeoutError, OSError, http.client.HTTPException) as error:
+            why = getattr(error, "reason", None) or error
+            if isinstance(why, ssl.SSLError):
+                raise PeerRefused(f"{self}: {why}. Check its certificate") from error
+            raise PeerUnreachable(
+                f"{self}: {why}. Check that it runs, its address, and the firewall between"
+            ) from error
+        except ValueError as error:
+            raise PeerRefused(f"{self} is no address: {error}. See priors.dicomweb_url") from error
+
+    def _error_of(self, error: urllib.error.HTTPError) -> PeerError:
+        said = f"{self} answered {error.code} {error.reason}"
+        if error.code in _BUSY:
+            return PeerBusy(f"{said}. It may answer later")
+        if error.code in (401, 403):
+            return PeerRefused(f"{said}. Check user and password in priors.dicomweb_url")
+        return PeerRefused(f"{said}. Check priors.dicomweb_url")
