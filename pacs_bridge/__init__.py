@@ -1,10 +1,12 @@
 """Sockets, database, people: the only place with state.
 
 Rooms: ``cli`` takes arguments, ``console`` prints, ``server`` puts everything together;
-``settings`` is the one configuration object; ``inbox`` keeps received files (``identify``
-and ``part10`` read and write their heads); ``tables``, ``database``, ``records``,
+``settings`` is the one configuration object, ``settings_template`` prints it; ``inbox`` keeps
+received files (``identify`` and ``part10`` read and write their heads), ``arrivals`` says what
+becomes of them; ``tables``, ``database``, ``records``,
 ``worklist``, ``audit`` and ``store`` hold what is known of them, ``states`` the states of a
-reading; ``dimse/`` speaks DICOM (``listener`` in, ``peer`` out); ``workflow`` is the main
+reading; ``dimse/`` speaks DICOM (``listener`` in, ``peer`` and ``retrieve`` out), ``dicomweb/``
+DICOMweb; ``priors/`` finds and fetches what a study is compared with; ``workflow`` is the main
 path, read top to bottom, over the ``steps``; ``workers/`` are the processes that read studies,
 one a GPU; ``results`` is what an analysis leaves on disk, ``shadow`` what a model that only
 runs leaves there;

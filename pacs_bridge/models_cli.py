@@ -131,8 +131,10 @@ def add_models_command(commands: Any) -> None:
     ))  # fmt: skip
     evaluate.add_argument(
         "data", type=Path, metavar="DATA",
-        help="DICOM with SEG beside it, NIfTI with masks, or a CSV of nodules with their images",
+        help="DICOM with SEG beside it, NIfTI with masks, or a CSV of nodules with their images; "
+        "with --dataset that set's folder",
     )  # fmt: skip
+    _dataset_options(evaluate)
     _running_options(evaluate)
     evaluate.add_argument(
         "--json", type=Path, metavar="FILE", help="write every case and figure here, as JSON"
@@ -145,6 +147,44 @@ def add_models_command(commands: Any) -> None:
         "preread models export spleen_ct_segmentation --triton repository/",
     ))  # fmt: skip
     _export_options(export)
+
+
+def _dataset_options(evaluate: argparse.ArgumentParser) -> None:
+    evaluate.add_argument(
+        "--dataset", choices=("lidc", "luna16"),
+        help="a public set of lung nodules as it is published: gives the FROC curve, for a model "
+        "of task lung-nodules. lidc: DICOM with the readers' XML; luna16: subset0/ etc. with "
+        "annotations.csv",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--readers", type=int, default=2, choices=(1, 2, 3, 4), metavar="N",
+        help="lidc: so many must have outlined a nodule for it to count; LUNA16 took 3 "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--folds", type=_folds, default=(), metavar="0,1",
+        help="luna16: only these subsets, e.g. those a model was not trained on (default: all)",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--rule", choices=("luna16", "5mm"),
+        help="a finding hits within the nodule's radius (luna16), or within 5 mm at least (5mm) "
+        "(default: luna16 on luna16, 5mm on lidc)",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--out", type=Path, metavar="FILE",
+        help="with --dataset: keep each scan's result here, one JSON line each; the same command "
+        "goes on where it was stopped",
+    )  # fmt: skip
+
+
+def _folds(text: str) -> tuple[int, ...]:
+    try:
+        folds = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers such as 0,1") from None
+    if not all(0 <= fold <= 9 for fold in folds):
+        raise argparse.ArgumentTypeError(f"{text!r}: LUNA16's subsets are 0 to 9")
+    return folds
 
 
 def _export_options(export: argparse.ArgumentParser) -> None:

@@ -96,8 +96,10 @@ def evaluate(options: argparse.Namespace) -> int:
     settings = load_settings(options.config)
     spec = look_up(options.name, settings.model_folders)
     check_installed(spec)
-    labelled = open_labelled(options.data, spec)
     how = _running(options, settings)
+    if options.dataset is not None:
+        return _evaluate_dataset(spec, options, how)
+    labelled = open_labelled(options.data, spec)
     if options.precision not in (None, "auto", "fp32"):
         judged = evaluate_precision(spec, labelled, **how, progress=_told)
         out.print(judged.table(), soft_wrap=True)
@@ -111,6 +113,33 @@ def evaluate(options: argparse.Namespace) -> int:
         )
         return 0 if judged.verdict.passed else 1
     evaluation = evaluate_once(spec, labelled, how)
+    out.print(evaluation.table(), soft_wrap=True)
+    _write_json(options.json, evaluation.model_dump(mode="json"))
+    return 0
+
+
+def _evaluate_dataset(spec: ModelSpec, options: argparse.Namespace, how: dict[str, Any]) -> int:
+    """A public set of lung nodules: the whole FROC curve."""
+    from models.evaluation.labelled.lidc import open_lidc
+    from models.evaluation.labelled.luna16 import open_luna16
+    from models.evaluation.nodule_run import evaluate_nodules
+    from models.evaluation.nodules import wide_open
+    from models.loaded import load_model
+
+    wide_open(spec)  # says early that the model looks for something else
+    if options.dataset == "lidc":
+        cases, left_out = open_lidc(options.data, readers=options.readers)
+        dataset = f"lidc, nodules of {options.readers} readers or more"
+    else:
+        cases, left_out = open_luna16(options.data, folds=options.folds)
+        dataset = "luna16"
+    _told(f"{len(cases)} scans in {options.data}")
+    evaluation = evaluate_nodules(
+        load_model(spec, **how), cases,
+        source=str(options.data), dataset=dataset, left_out=left_out, out=options.out,
+        rule=options.rule or ("luna16" if options.dataset == "luna16" else "5mm"),
+        progress=_told,
+    )  # fmt: skip
     out.print(evaluation.table(), soft_wrap=True)
     _write_json(options.json, evaluation.model_dump(mode="json"))
     return 0

@@ -43,7 +43,7 @@ def write_examination(
     for centre, diameter in nodules.items():
         distance = np.linalg.norm(at - np.array(centre), axis=-1)
         inside = np.clip(0.5 - (distance - diameter / 2) / 1.9, 0, 1)
-        voxels += inside * np.maximum(260 - voxels, 0)
+        voxels += inside * np.maximum(30 - voxels, 0)
     affine = grid.affine.copy()
     affine[:3, 3] += shift_mm
     volume = Volume(np.rint(voxels).astype(np.int16), Grid(grid.shape, affine))

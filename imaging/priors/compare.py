@@ -41,11 +41,11 @@ def compare(current: Examination, prior: Examination) -> Comparison:
     """
     current, prior = _with_lungs(current), _with_lungs(prior)
     days, told, refused = _time(current, prior)
-    told += _thick(current, prior)
     if refused is None and _has_lung(current) != _has_lung(prior):
         refused = wording.OTHER_BODY_PART
     if refused is not None:
         return _comparison(prior, days, told, None, refused, _none(current, prior, refused))
+    told += _thick(current, prior)
     registration = register(current.volume, prior.volume, current.lungs, prior.lungs)
     if not registration.quality.good:
         why = wording.bad_registration(registration.quality)

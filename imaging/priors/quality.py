@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from imaging.geometry import Point, Points
@@ -107,7 +106,7 @@ class Structures:
             prior: the earlier one.
             lungs: of the current one; None: places are taken from anywhere in the body.
         """
-        here = _clipped(current)
+        here = _clipped(current, lungs)
         places = _places(here, lungs)
         around = places[:, None, None, None] + _cube(2 * HALF + 1) * SPACING_MM
         cubes = sample(here.voxels, here.grid, around).astype(np.float32)
@@ -133,8 +132,16 @@ class Structures:
         )
 
 
-def _clipped(volume: Volume) -> Volume:
+def _clipped(volume: Volume, lungs: LungMask | None = None) -> Volume:
+    """At 2 mm, HU clipped; of the lungs' surroundings only where there are lungs."""
     grid = axial_grid(volume.grid, SPACING_MM)
+    if lungs is not None:
+        found = np.argwhere(lungs.mask.voxels)
+        corners = grid.to_index(lungs.mask.grid.to_lps([found.min(axis=0), found.max(axis=0)]))
+        low = np.maximum(np.floor(corners.min(axis=0)).astype(int) - HALF, 0)
+        high = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + HALF + 1, grid.shape)
+        k, j, i = (int(n) for n in high - low)
+        grid = grid.crop((int(low[0]), int(low[1]), int(low[2])), (k, j, i))
     image = resample(volume, grid, fill=-1000.0)
     return Volume(np.asarray(np.clip(image.voxels, -1000, 100), np.float32), image.grid)
 
@@ -142,10 +149,11 @@ def _clipped(volume: Volume) -> Volume:
 def _places(volume: Volume, lungs: LungMask | None) -> Points:
     """Where much happens: the strongest variation of each 24 mm cell, the strongest cells first."""
     image = sitk.GetImageFromArray(volume.voxels)
-    radius = (HALF - 1,) * 3
-    mean = sitk.Mean(image, radius)
-    spread = sitk.Mean(sitk.Square(image), radius) - sitk.Square(mean)
-    strength: NDArray[np.float32] = sitk.GetArrayFromImage(spread)
+    mean, squares = (
+        sitk.GetArrayFromImage(sitk.BoxMean(each, (HALF - 1,) * 3))
+        for each in (image, sitk.Square(image))
+    )
+    strength: NDArray[np.float32] = squares - np.square(mean)
     if lungs is not None:
         inside = sitk.GetImageFromArray(lungs.on(volume.grid).voxels.astype(np.uint8))
         # off the wall: a wall looks the same a little along itself
@@ -182,11 +190,13 @@ def _cube(side: int) -> NDArray[np.float64]:
 
 def _correlation(wanted: NDArray[np.float32], field: NDArray[np.float32]) -> NDArray[np.float64]:
     """Normalised cross-correlation of a cube at every place it fits in a larger one."""
-    windows = sliding_window_view(field, wanted.shape)
     count = wanted.size
-    pattern = wanted - wanted.mean()
+    pattern = wanted.astype(np.float64) - wanted.mean(dtype=np.float64)
     norm = float(np.sqrt(np.square(pattern).sum()))
-    along = np.tensordot(windows, pattern, axes=3)
+    # Through the frequencies, thirty times faster; the places where it fits don't wrap around.
+    transformed = np.fft.rfftn(field) * np.conj(np.fft.rfftn(pattern, field.shape))
+    fits = tuple(slice(0, n - m + 1) for n, m in zip(field.shape, wanted.shape, strict=True))
+    along = np.fft.irfftn(transformed, field.shape)[fits]
     exact = field.astype(np.float64)
     total, squares = (_sums(each, wanted.shape[0]) for each in (exact, np.square(exact)))
     spread = np.sqrt(np.maximum(squares - total**2 / count, 1e-6))

@@ -24,6 +24,8 @@ from tests.e2e.server import (
 from tests.follow_up import LEFT, LOW, RIGHT, SLICES, THEN, study_of, write_both
 from tests.network.orthanc import BINARY, Orthanc, free_port, running_orthanc
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class FollowUp:

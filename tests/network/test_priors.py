@@ -288,10 +288,10 @@ def test_a_pacs_that_falls_silent_is_not_waited_for(site: Site, pacs: Orthanc, m
     with swallowing(port, method) as silent:
         if method == "dicomweb":
             url = f"http://127.0.0.1:{silent}/dicom-web"
-            site = web(site, pacs).with_priors(dicomweb_url=url, wait_s=2.0)
+            site = web(site, pacs).with_priors(dicomweb_url=url, wait_s=1.0)
         else:
             peer = site.settings.priors.pacs.model_copy(update={"port": silent})  # type: ignore[union-attr]
-            site = site.with_priors(method=method, pacs=peer, wait_s=2.0)
+            site = site.with_priors(method=method, pacs=peer, wait_s=1.0)
         begun = time.monotonic()
         found = site.gather()
         assert time.monotonic() - begun < 10
