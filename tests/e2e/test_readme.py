@@ -1,7 +1,8 @@
 """What the README tells people to type must work: its blocks are run, its settings are read.
 
 A block that can't be run here has ``<!-- not run: reason -->`` right above it. The commands run
-in one folder, in the README's order, with a simulated chest CT as ``study/``.
+in one folder, in the README's order, with a simulated chest CT as ``study/`` and the same chest a
+year before as ``earlier/``.
 """
 
 from __future__ import annotations
@@ -18,9 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from imaging.phantom import NoduleKind, make_phantom
-from imaging.phantom_series import write_series
 from pacs_bridge.settings import load_settings
+from tests.follow_up import NOW, RIGHT, THEN, write_examination
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -102,9 +102,8 @@ def preread(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[s
 
 
 def test_commands_run_and_do_what_the_text_says(tmp_path: Path) -> None:
-    nodule = ((16.0, NoduleKind.SOLID, False),)
-    phantom = make_phantom(2, slices=110, pixels=256, nodules=nodule)
-    write_series(phantom, tmp_path / "study")
+    write_examination(tmp_path / "study", NOW, {RIGHT: 16.0})
+    write_examination(tmp_path / "earlier", THEN, {RIGHT: 12.0}, shift_mm=(4.0, -6.0, 9.0))
     ran = []
     for block in blocks():
         if block.kind not in ("console", "bash") or block.not_run:
@@ -133,6 +132,7 @@ def test_commands_run_and_do_what_the_text_says(tmp_path: Path) -> None:
     wanted = re.findall(r"`(\w+)`", keys[1])
     assert len(wanted) >= 10
     assert report["findings"], "the 16 mm nodule of the simulated chest was not found"
+    assert [c["study_date"] for c in report["comparisons"]] == [THEN]
     for finding in report["findings"]:
         assert not [key for key in wanted if key not in finding]
     assert "warnings" in report

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
 from imaging.geometry import Point
@@ -120,8 +121,8 @@ def test_a_stopped_run_goes_on(model: LoadedModel, luna16: Path, tmp_path: Path)
     ]  # fmt: skip
     fresh = run(model, luna16)
     for values in (resumed, fresh):
-        for part in (values["all"], *values["folds"].values()):  # type: ignore[union-attr, attr-defined]
-            part.pop("seconds")  # type: ignore[union-attr, attr-defined]
+        for part in (values["all"], *values["folds"].values()):
+            part.pop("seconds")
     assert resumed == fresh
     told.clear()
     run(model, luna16, out, told)
@@ -150,7 +151,7 @@ def test_a_scan_that_cannot_be_read_is_in_no_figure(model: LoadedModel, tmp_path
     write_table(tmp_path / "annotations.csv", rows)
     told: list[str] = []
     values = run(model, tmp_path, told=told)
-    unused = {each["name"]: each["reason"] for each in values["unused"]}  # type: ignore[attr-defined]
+    unused = {each["name"]: each["reason"] for each in values["unused"]}
     assert values["scans"] == 1
     assert "lung" in unused["1.2"] and "1.3.mhd: cannot be read" in unused["1.3"]
     assert "annotations_excluded.csv" in unused
@@ -195,12 +196,11 @@ def test_other_tasks_are_turned_away(model: LoadedModel) -> None:
 def test_the_command_reads_lidc(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pydicom
-
     write_bright_model(tmp_path / "models" / "bright")
     config = tmp_path / "preread.toml"
     config.write_text(
-        f'[storage]\nfolder = "{tmp_path / "data"}"\n[models]\nfolders = ["{tmp_path / "models"}"]\n'
+        f'[storage]\nfolder = "{tmp_path / "data"}"\n'
+        f'[models]\nfolders = ["{tmp_path / "models"}"]\n'
     )
     folder = tmp_path / "LIDC-IDRI" / "LIDC-IDRI-0001" / "1" / "2"
     files = write_chest(folder)
@@ -224,7 +224,7 @@ def test_the_command_reads_lidc(
     ]  # fmt: skip
     assert main(asked) == 0
     shown = capsys.readouterr()
-    assert "1/1 LIDC-IDRI-0001" in shown.err and "CPM" in shown.out
+    assert "1/1 S1" in shown.err and "CPM" in shown.out
     figures = json.loads(Path("figures.json").read_text())
     point = figures["all"]["at_point"]
     assert (point["sensitivity"]["value"], point["sensitivity"]["of"]) == (1.0, 1)
