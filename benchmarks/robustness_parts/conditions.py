@@ -72,7 +72,8 @@ def slices_of(thickness_mm: float) -> Change:
 
     def change(subject: Subject, rng: Rng) -> Subject:
         hu, grid = subject.hu, subject.volume.grid
-        at = np.arange((thickness_mm - 1) / 2, grid.shape[0] - 0.5, thickness_mm)
+        first = max(thickness_mm - 1, 0) / 2
+        at = np.arange(first, grid.shape[0] - 1 - first + 1e-6, thickness_mm)
         samples = max(round(2 * thickness_mm), 1)
         across = ((np.arange(samples) + 0.5) / samples - 0.5) * max(thickness_mm - 1, 0)
         slices = np.zeros((len(at), *hu.shape[1:]), np.float32)

@@ -194,9 +194,12 @@ def _correlation(wanted: NDArray[np.float32], field: NDArray[np.float32]) -> NDA
     pattern = wanted.astype(np.float64) - wanted.mean(dtype=np.float64)
     norm = float(np.sqrt(np.square(pattern).sum()))
     # Through the frequencies, thirty times faster; the places where it fits don't wrap around.
-    transformed = np.fft.rfftn(field) * np.conj(np.fft.rfftn(pattern, field.shape))
+    axes = (0, 1, 2)
+    transformed = np.fft.rfftn(field, field.shape, axes) * np.conj(
+        np.fft.rfftn(pattern, field.shape, axes)
+    )
     fits = tuple(slice(0, n - m + 1) for n, m in zip(field.shape, wanted.shape, strict=True))
-    along = np.fft.irfftn(transformed, field.shape)[fits]
+    along = np.fft.irfftn(transformed, field.shape, axes)[fits]
     exact = field.astype(np.float64)
     total, squares = (_sums(each, wanted.shape[0]) for each in (exact, np.square(exact)))
     spread = np.sqrt(np.maximum(squares - total**2 / count, 1e-6))

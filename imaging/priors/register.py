@@ -21,7 +21,7 @@ from imaging.geometry import Grid, Shape3
 from imaging.lungs import LungMask
 from imaging.priors.alignment import Alignment, Motion
 from imaging.priors.quality import NOTHING, Quality, Structures
-from imaging.resample import axial_grid, resample, to_sitk
+from imaging.resample import axial_grid, resample, resample_mask, to_sitk
 from imaging.volume import Mask, Volume
 
 RIGID_MM = 5.0
@@ -32,6 +32,8 @@ STEPS = (60, 25)
 SMOOTH_VOXELS = 1.6
 """Standard deviation of the Gaussian that smooths the field after each step."""
 MARGIN_MM = 12.0
+LEAST_OVERLAP = 0.15
+"""Share of the current lungs' box that the earlier scan must cover for a start to be tried."""
 LEAST_VOXELS = 8
 """Along each axis of a 5 mm grid; a thinner scan says too little."""
 LUNG_HU, TISSUE_HU = -1000.0, -200.0
@@ -39,6 +41,8 @@ TYPICAL_LUNG_HU = -850.0
 """Both scans' median lung is brought here: a deeper breath makes lung darker."""
 WORSE_MM = 0.3
 """A bend that leaves the residual this much above the rigid one is dropped."""
+
+Bools = NDArray[np.bool_]
 
 
 class Method(StrEnum):
@@ -85,9 +89,11 @@ def register(
     assert current_lungs is not None and prior_lungs is not None
     fixed = _picture(current, current_lungs, FINE_MM)
     moving = _picture(prior, prior_lungs, FINE_MM)
-    motion = _rigid(fixed, moving, _starts(current_lungs, prior_lungs))
+    seen = _scanned(current.grid, fixed.grid), _scanned(prior.grid, moving.grid)
+    motion = _rigid(fixed, moving, seen, _starts(current_lungs, prior_lungs))
     rigid = Alignment(motion)
-    bent = _demons(fixed, moving, motion)
+    both = seen[0], _scanned(prior.grid, fixed.grid, rigid)
+    bent = _demons(fixed, moving, both, motion)
     structures = Structures.of(current, prior, current_lungs)
     first, second = structures.quality(rigid), structures.quality(bent)
     if _keeps(first, second):
@@ -125,9 +131,19 @@ def _picture(volume: Volume, lungs: LungMask, spacing_mm: float) -> Volume:
     return Volume(np.where(near, scaled, 1.0).astype(np.float32), grid)
 
 
-def _grown(mask: NDArray[np.bool_], voxels: int) -> NDArray[np.bool_]:
+def _scanned(source: Grid, grid: Grid, through: Alignment | None = None) -> Bools:
+    """Which voxels of ``grid`` (mapped by ``through``) lie in what was scanned, (k, j, i)."""
+    axes = [np.arange(n) for n in grid.shape]
+    points = grid.to_lps(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1))
+    if through is not None:
+        points = through.to_prior(points)
+    at = source.to_index(points)
+    return np.asarray(((at > -0.5) & (at < np.array(source.shape) - 0.5)).all(axis=-1), bool)
+
+
+def _grown(mask: Bools, voxels: int) -> Bools:
     image = sitk.GetImageFromArray(mask.astype(np.uint8))
-    grown: NDArray[np.bool_] = sitk.GetArrayFromImage(
+    grown: Bools = sitk.GetArrayFromImage(
         sitk.BinaryDilate(image, (voxels,) * 3, sitk.sitkBox)
     ).astype(bool)
     return grown
@@ -149,14 +165,28 @@ def _extent(mask: Mask) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArr
     return points.mean(axis=0), points.min(axis=0), points.max(axis=0)
 
 
-def _rigid(fixed: Volume, moving: Volume, starts: list[NDArray[np.float64]]) -> Motion:
-    """Euler angles and a shift by mean squares, from the start that already agrees best."""
-    target = to_sitk(*_coarse(fixed, RIGID_MM))
-    source = to_sitk(*_coarse(moving, RIGID_MM))
+def _rigid(
+    fixed: Volume,
+    moving: Volume,
+    seen: tuple[Bools, Bools],
+    starts: list[NDArray[np.float64]],
+) -> Motion:
+    """Euler angles and a shift by mean squares, from the start that already agrees best.
+
+    Only what ``seen`` says was scanned counts: a lung that is cut off is no small lung.
+    """
+    target, source = (to_sitk(*_coarse(picture, RIGID_MM)) for picture in (fixed, moving))
+    masks = [
+        to_sitk(part.voxels.astype(np.uint8), part.grid)
+        for picture, mask in zip((fixed, moving), seen, strict=True)
+        for part in [resample_mask(Mask(mask, picture.grid), axial_grid(picture.grid, RIGID_MM))]
+    ]
     method = sitk.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)
     method.SetMetricAsMeanSquares()
     method.SetMetricSamplingStrategy(method.NONE)
+    method.SetMetricFixedMask(masks[0])
+    method.SetMetricMovingMask(masks[1])
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(2.0, 0.02, 60, relaxationFactor=0.6)
     method.SetOptimizerScalesFromPhysicalShift()
@@ -169,9 +199,8 @@ def _rigid(fixed: Volume, moving: Volume, starts: list[NDArray[np.float64]]) -> 
         guess = sitk.Euler3DTransform()
         guess.SetCenter(centre.tolist())
         guess.SetTranslation(shift.tolist())
-        method.SetInitialTransform(guess, inPlace=False)
-        value = _misfit(target, source, guess)
-        if value < least:
+        value = _misfit(target, source, masks, guess)
+        if best is None or value < least:
             best, least = guess, value
     assert best is not None
     method.SetInitialTransform(best, inPlace=True)
@@ -186,10 +215,18 @@ def _rigid(fixed: Volume, moving: Volume, starts: list[NDArray[np.float64]]) -> 
     return motion
 
 
-def _misfit(target: sitk.Image, source: sitk.Image, guess: sitk.Transform) -> float:
-    """Mean square difference, soft tissue where the source ends."""
-    moved = sitk.Resample(source, target, guess, sitk.sitkLinear, 1.0, sitk.sitkFloat32)
-    difference = sitk.GetArrayViewFromImage(moved) - sitk.GetArrayViewFromImage(target)
+def _misfit(
+    target: sitk.Image, source: sitk.Image, masks: list[sitk.Image], guess: sitk.Transform
+) -> float:
+    """Mean square difference where both were scanned; infinite where too little was."""
+    moved, covered = (
+        sitk.GetArrayFromImage(sitk.Resample(image, target, guess, how, 0.0, image.GetPixelID()))
+        for image, how in ((source, sitk.sitkLinear), (masks[1], sitk.sitkNearestNeighbor))
+    )
+    both = (covered > 0) & (sitk.GetArrayFromImage(masks[0]) > 0)
+    if np.count_nonzero(both) < LEAST_OVERLAP * both.size:
+        return float("inf")
+    difference = (moved - sitk.GetArrayFromImage(target))[both]
     return float(np.mean(np.square(difference)))
 
 
@@ -203,23 +240,28 @@ def _coarse(picture: Volume, spacing_mm: float) -> tuple[NDArray[np.float32], Gr
     return np.asarray(out.voxels, np.float32), grid
 
 
-def _demons(fixed: Volume, moving: Volume, motion: Motion) -> Alignment:
-    """The bend that breathing made, after the rigid motion."""
+def _demons(fixed: Volume, moving: Volume, seen: tuple[Bools, Bools], motion: Motion) -> Alignment:
+    """The bend that breathing made, after the rigid motion.
+
+    Where only one of the two was scanned, the other is given the same voxels: nothing pulls
+    there, and the bend runs out smoothly instead of squeezing a whole lung into half a one.
+    """
     transform = sitk.AffineTransform(3)
     transform.SetMatrix(motion[:3, :3].ravel().tolist())
     transform.SetTranslation(motion[:3, 3].tolist())
     source = to_sitk(moving.voxels, moving.grid)
     target = to_sitk(fixed.voxels, fixed.grid)
-    moved = sitk.Resample(source, target, transform, sitk.sitkLinear, 1.0, sitk.sitkFloat32)
+    other = sitk.GetArrayFromImage(
+        sitk.Resample(source, target, transform, sitk.sitkLinear, 1.0, sitk.sitkFloat32)
+    )
+    own = np.where(seen[0], fixed.voxels, other)
+    pictures = own, np.where(seen[1], other, own)
     field: sitk.Image | None = None
     for spacing, steps in zip(LEVELS_MM, STEPS, strict=True):
-        here, there = target, moved
+        here, there = (to_sitk(each, fixed.grid) for each in pictures)
         if spacing > FINE_MM:
-            here = to_sitk(*_coarse(fixed, spacing))
-            sigma = 0.5 * spacing
-            smooth = sitk.SmoothingRecursiveGaussian(moved, [sigma] * 3)
-            there = sitk.Resample(
-                smooth, here, sitk.Transform(), sitk.sitkLinear, 1.0, sitk.sitkFloat32
+            here, there = (
+                to_sitk(*_coarse(Volume(each, fixed.grid), spacing)) for each in pictures
             )
         demons = sitk.FastSymmetricForcesDemonsRegistrationFilter()
         demons.SetNumberOfIterations(steps)
@@ -246,7 +288,8 @@ def _by_body(current: Volume, prior: Volume) -> Registration:
     if min(*fixed.grid.shape, *moving.grid.shape) < LEAST_VOXELS:
         return Registration(Alignment(np.eye(4)), Method.BODY, NOTHING)
     points = [v.grid.to_lps((np.array(v.grid.shape) - 1) / 2) for v in (fixed, moving)]
-    motion = _rigid(fixed, moving, [np.zeros(3), points[1] - points[0]])
+    seen = np.ones(fixed.grid.shape, bool), np.ones(moving.grid.shape, bool)
+    motion = _rigid(fixed, moving, seen, [np.zeros(3), points[1] - points[0]])
     alignment = Alignment(motion)
     found = Structures.of(current, prior, None).quality(alignment)
     return Registration(alignment, Method.BODY, found)

@@ -3,6 +3,7 @@
 ``KILL_AFTER=compose:preliminary`` kills after the step has done its work and before the
 workflow engine has kept that it is done, so that the step is done again at the next start.
 ``KILL_AFTER=update_delivery`` kills when an object was sent and before that was kept.
+``BEFORE_PRIORS=1`` besides: as a server of the version that looked for no earlier examinations.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import os
 import signal
 import sys
 from typing import Any
+
+from dbos import DBOS
 
 from pacs_bridge.cli import main
 from pacs_bridge.steps import Steps
@@ -37,6 +40,8 @@ def _kill_in(step: str, stage: str) -> None:
 
 
 if __name__ == "__main__":
+    if os.environ.get("BEFORE_PRIORS"):
+        DBOS.patch = classmethod(lambda cls, name: False)  # type: ignore[method-assign]
     where, _, at_stage = os.environ["KILL_AFTER"].partition(":")
     if where == "update_delivery":
         Store.update_delivery = lambda self, delivery: _die()  # type: ignore[method-assign]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -22,6 +23,7 @@ from tests.e2e.server import (
     write_config,
 )
 from tests.follow_up import LEFT, LOW, RIGHT, SLICES, THEN, study_of, write_both
+from tests.network.conftest import dcmtk
 from tests.network.orthanc import BINARY, Orthanc, free_port, running_orthanc
 
 pytestmark = pytest.mark.slow
@@ -91,6 +93,35 @@ def follow_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FollowUp]:
                 f"the reading; {server.log.read_text()[-2000:]}",
             )
             yield found
+
+
+@pytest.mark.parametrize(
+    ("where", "sought"), [("plan", True), ("analyse", True), ("compose:preliminary", False)]
+)
+def test_an_upgrade_in_the_middle_of_a_reading_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, sought: bool
+) -> None:
+    """Begun by a version without the step: the reading goes on, with it where there is time."""
+    _, now = write_both(tmp_path / "images")
+    dicom, port = free_port(), free_port()
+    models = sensitive_model(tmp_path, 0.9)
+    config = write_config(tmp_path, dicom_port=dicom, page_port=port, models=models, quiet_s=1)
+    monkeypatch.setenv("KILL_AFTER", where)
+    monkeypatch.setenv("BEFORE_PRIORS", "1")
+    with running_server(config, port, [sys.executable, "-m", "tests.e2e.killed_server"]) as server:
+        sent = dcmtk(
+            "storescu", "-aec", "PREREAD", "127.0.0.1", str(dicom), "+sd", str(now[0].parent)
+        )
+        assert sent.returncode == 0, sent.stderr
+        wait_until(lambda: server.process.poll() is not None, 120, "the kill")
+    with running_server(config, port) as server:
+        wait_until(
+            lambda: server.store.reading(study_of(now)).state is State.AWAITING_SIGNATURE,
+            120, "the reading",
+        )  # fmt: skip
+        reading = server.store.reading(study_of(now))
+        assert reading.revision == 1 and reading.report is not None
+        assert ("no-prior" in [w.code for w in reading.report.warnings]) is sought
 
 
 def test_the_report_compares_each_nodule_with_the_prior(follow_up: FollowUp) -> None:

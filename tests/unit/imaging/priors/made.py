@@ -20,8 +20,12 @@ SIZES: dict[str, tuple[float, float]] = {
     "added": (0.0, 9.0),
     "removed": (9.0, 0.0),
     "unmarked": (9.0, 9.0),
+    "overlooked": (9.0, 9.0),
 }
-"""Diameters then and now, mm; "unmarked" was there, and is not in the earlier list."""
+"""Diameters then and now, mm.
+
+"unmarked" was there but is not in the earlier list, "overlooked" is there but not in the current.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +46,8 @@ class Made:
 
 
 def make_pair() -> Made:
-    """Slices of 1.25 and 2.5 mm; the diaphragm 16 mm lower, 10 mm off, turned 5 degrees."""
-    phantom = make_phantom(3, slices=240, pixels=144, nodules=()).volume
+    """Slices of 1.5 and 2.5 mm; the diaphragm 16 mm lower, 10 mm off, turned 5 degrees."""
+    phantom = make_phantom(3, slices=200, pixels=128, nodules=()).volume
     base = Volume(phantom.voxels.astype(np.float32), phantom.grid)
     lungs = lung_mask(base)
     inside = lungs.mask.grid.to_lps(np.argwhere(lungs.mask.voxels))
@@ -55,20 +59,20 @@ def make_pair() -> Made:
     new = breathed(base, breath)
     old = Volume(base.voxels.copy(), base.grid)
     rng = np.random.default_rng(0)
-    places = _places(lungs, len(SIZES), rng)
+    places = deep_places(lungs, len(SIZES), rng)
     for (then_mm, now_mm), place in zip(SIZES.values(), places, strict=True):
         if then_mm:
             drawn(old, place, then_mm)
         if now_mm:
             drawn(new, _point(breath.to_new(place)), now_mm)
     prior = scanned(old, rng, slice_mm=2.5, noise_hu=25, offset_mm=0.6)
-    current = scanned(new, rng, slice_mm=1.25, noise_hu=20)
+    current = scanned(new, rng, slice_mm=1.5, noise_hu=20)
     then, now = [], []
     numbers = {name: n for n, name in enumerate(SIZES, start=1)}
     for (name, (then_mm, now_mm)), place in zip(SIZES.items(), places, strict=True):
         if then_mm and name != "unmarked":
             then.append(_seen(prior, place, then_mm, 10 + numbers[name], "then"))
-        if now_mm:
+        if now_mm and name != "overlooked":
             centre = _point(breath.to_new(place))
             now.append(_seen(current, centre, now_mm, numbers[name], "now"))
     return Made(
@@ -85,7 +89,7 @@ def _seen(volume: Volume, centre: Point, diameter_mm: float, number: int, when: 
     return Seen(f"2.9.{when}.{number}", number, region, diameter_mm, region.mask.volume_mm3)
 
 
-def _places(lungs: LungMask, count: int, rng: np.random.Generator) -> list[Point]:
+def deep_places(lungs: LungMask, count: int, rng: np.random.Generator) -> list[Point]:
     """Points deep in the lungs, LPS mm, at least 35 mm apart."""
     mask = lungs.mask
     found: list[Point] = []
