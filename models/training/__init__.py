@@ -13,6 +13,9 @@ Needs PyTorch and SciPy (the ``monai`` extra). Nothing outside this package may 
 ``mask``              trains the mask net: ``python -m models.training.mask --help``
 ``ratings``           what LIDC-IDRI's readers thought of their nodules, as features
 ``malignancy``        trains the malignancy hint: ``python -m models.training.malignancy --help``
+``simulation``        whole lungs with several insertions, to choose and test on
+``validation``        compares checkpoints: ``python -m models.training.validation --help``
+``operating_point``   the threshold: ``python -m models.training.operating_point --help``
 ``export``            checkpoints to ONNX, with a check that both agree
 ====================  ================================================================
 """

@@ -6,6 +6,9 @@
 - **Nodules**: a CSV with centre (LPS mm) and diameter of every lesion, as LUNA16's
   ``annotations.csv`` has it, and the images named by it.
 
+``lidc`` and ``luna16`` read those two public sets as they are published, for
+:mod:`models.evaluation.nodule_run`: with what counts, what does not, and the folds.
+
 No network and no database; :func:`open_labelled` only lists, each case is read when its turn
 comes.
 """
