@@ -20,8 +20,8 @@ from imaging.priors.values import Change, Comparison, NoduleChange
 
 __all__ = ["Examination", "Seen", "compare"]
 
-SLACK_MM = 1.0
-"""Added to the registration's error where a nodule's place is looked at: centres are rounded."""
+MOST_SLACK_MM = 4.0
+"""A nodule's place is sought no farther than that, however large the registration's error."""
 THICK_SLICE_MM = THICK_MM + 0.05
 
 
@@ -114,11 +114,11 @@ class _Pairing:
         )
 
     def _new(self, nodule: Seen) -> NoduleChange:
-        centre = np.array(nodule.centre)
+        points = nodule.points
         seen = look(
-            self.current.volume, centre, self.prior.volume,
-            self.registration.alignment.to_prior(centre), nodule.mean_diameter_mm,
-            self._error(nodule) + SLACK_MM, self.prior.lungs,
+            self.current.volume, points, self.prior.volume,
+            self.registration.alignment.to_prior(points), nodule.mean_diameter_mm,
+            min(self._error(nodule), MOST_SLACK_MM), self.prior.lungs,
         )  # fmt: skip
         match seen.there:
             case There.OUTSIDE:
@@ -129,14 +129,14 @@ class _Pairing:
                 return _current(nodule, Change.NEW, wording.NEW)
 
     def _gone(self, nodule: Seen) -> NoduleChange:
-        centre = np.array(nodule.centre)
-        place = self.registration.alignment.to_current(centre)
+        points = nodule.points
+        places = self.registration.alignment.to_current(points)
         quality = self.registration.quality
-        x, y, z = (float(value) for value in place)
-        slack = max(quality.near((x, y, z)), quality.median_mm or 0.0) + SLACK_MM
+        x, y, z = (float(value) for value in places.mean(axis=0))
+        error = max(quality.near((x, y, z)), quality.median_mm or 0.0)
         seen = look(
-            self.prior.volume, centre, self.current.volume, place, nodule.mean_diameter_mm,
-            slack, self.current.lungs,
+            self.prior.volume, points, self.current.volume, places, nodule.mean_diameter_mm,
+            min(error, MOST_SLACK_MM), self.current.lungs,
         )  # fmt: skip
         match seen.there:
             case There.OUTSIDE:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imaging.geometry import Point
+from imaging.geometry import Point, Points
 from imaging.lungs import LungMask
 from imaging.priors.values import PriorNodule
 from imaging.volume import Region, Volume
@@ -31,9 +31,14 @@ class Seen:
     volume_mm3: float
 
     @property
+    def points(self) -> Points:
+        """The mask's voxels, LPS mm, [n, 3]."""
+        return self.region.mask.grid.to_lps(np.argwhere(self.region.voxels))
+
+    @property
     def centre(self) -> Point:
         """Centroid of the mask, LPS mm."""
-        x, y, z = self.region.mask.grid.to_lps(np.argwhere(self.region.voxels).mean(axis=0))
+        x, y, z = self.points.mean(axis=0)
         return float(x), float(y), float(z)
 
 
