@@ -20,8 +20,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
 from pathlib import Path
@@ -29,8 +27,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.accuracy_parts.real import real_scans, run_real
+from benchmarks.hardware import hardware
+from models.evaluation.nodule_figures import figures
 from models.evaluation.nodule_table import figures_table
-from models.evaluation.nodules import figures
 from models.loaded import LoadedModel, load_model
 from models.spec import CATALOG, read_spec
 
@@ -126,16 +125,6 @@ def described(model: LoadedModel) -> dict[str, object]:
         "score_threshold": model.spec.operating_point.score_threshold,
         "runtimes": {role: runner.name for role, runner in model.runners.items()},
     }  # fmt: skip
-
-
-def hardware() -> dict[str, object]:
-    """The machine the figures were measured on."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = info.read_text().splitlines()
-        cpu = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), cpu)
-    return {"cpu": cpu, "cores": os.cpu_count(), "system": platform.platform()}
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.accuracy import hardware
+from benchmarks.hardware import hardware
 from imaging.character import characterise
 from imaging.character.fields import signed_distance
 from imaging.geometry import Grid

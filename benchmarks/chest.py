@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import resource
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.hardware import hardware
 from benchmarks.sidebyside.studies import write_studies
 from pacs_bridge.analyse import Outcome, analyse_path, open_models
 from pacs_bridge.settings import Settings
@@ -83,7 +82,7 @@ def main() -> None:
     print(f"peak memory {peak_gb:.2f} GB")
     if options.out:
         figures = {
-            "hardware": {"machine": platform.platform(), "cores": os.cpu_count()},
+            "hardware": hardware(),
             "slices": report.slice_count, "spacing_mm": report.spacing_mm,
             "findings": len(report.findings), "model": report.model_names,
             "first_s": round(first, 2), "wall_s": [round(s, 2) for s in wall],

@@ -87,7 +87,8 @@ def breathed(
     k, j, i = (int(n) for n in np.array(volume.grid.shape) + 2 * more)
     grid = volume.grid.crop((-int(more[0]), -int(more[1]), -int(more[2])), (k, j, i))
     coarse = axial_grid(grid, 5.0)
-    wide = Grid(tuple(n + 16 for n in coarse.shape), _shifted(coarse, -8))  # type: ignore[arg-type]
+    depth, height, width = coarse.shape
+    wide = coarse.crop((-8, -8, -8), (depth + 16, height + 16, width + 16))
     index = np.stack(np.meshgrid(*[np.arange(n) for n in wide.shape], indexing="ij"), axis=-1)
     points = wide.to_lps(index)
     field = np.ascontiguousarray(breath.to_old(points) - points)
@@ -100,12 +101,6 @@ def breathed(
     # cubic: linear interpolation would blur one examination and not the other
     out = sitk.Resample(source, target, moved, sitk.sitkBSpline, fill, sitk.sitkFloat32)
     return Volume(np.clip(sitk.GetArrayFromImage(out), -1024, 3071), grid)
-
-
-def _shifted(grid: Grid, by: int) -> NDArray[np.float64]:
-    affine = grid.affine.copy()
-    affine[:3, 3] = grid.to_lps((by, by, by))
-    return affine
 
 
 def scanned(

@@ -25,12 +25,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.accuracy import _dicom, hardware
+from benchmarks.accuracy_parts.real import largest_series, unpacked
+from benchmarks.hardware import hardware
 from imaging.lobes import LobeMap, map_lobes
 from imaging.lungs import lung_mask
 from imaging.volume import Region, Volume
+from models.evaluation.estimate import wilson
 from models.training.lungs_data import load_lungs
-from models.training.matching import wilson
 from models.training.simulation import as_volume
 
 HELD_OUT = ("LIDC-IDRI-0001", "LIDC-IDRI-0005", "LIDC-IDRI-0028", "QIN-LSC-0014")
@@ -96,7 +97,7 @@ def volumes(data: Path, cache: Path, scratch: Path) -> Iterator[tuple[str, Volum
             if lung.name in names:
                 yield lung.name, as_volume(lung.hu)
     for name in WHOLE_SERIES:
-        yield name, _dicom(data / "chest" / name, scratch / name)
+        yield name, largest_series(unpacked(data / "chest" / name, scratch / name))
 
 
 def judged(

@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +25,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.hardware import hardware
 from imaging.geometry import Grid
 from imaging.resample import resample_probability, to_isotropic
 from imaging.volume import Volume
@@ -186,16 +185,6 @@ def _by_mask_net(nodule: Nodule, model: LoadedModel) -> Crop | None:
     mask[:beyond] = mask[-beyond:] = False
     held = mask.any(axis=(1, 2))
     return Crop(hu[held], mask[held], outlined.spacing_mm) if held.any() else None
-
-
-def hardware() -> dict[str, object]:
-    """The machine the figures were measured on."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = info.read_text().splitlines()
-        cpu = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), cpu)
-    return {"cpu": cpu, "cores": os.cpu_count(), "system": platform.platform()}
 
 
 if __name__ == "__main__":

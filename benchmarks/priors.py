@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -28,11 +26,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.follow_up_nodules import Fate, Known, Pair, make_pair
+from benchmarks.hardware import hardware
 from imaging.priors.compare import compare
 from imaging.priors.register import register
 from imaging.priors.values import Change, Comparison, NoduleChange
+from models.evaluation.estimate import wilson
 from models.training.lungs_data import Lung, load_lungs
-from models.training.matching import wilson
 from models.training.nodules_data import Nodule, load_nodules
 
 
@@ -252,16 +251,6 @@ def summed(results: Sequence[Result]) -> dict[str, object]:
             "cpu_median": round(float(np.median(cpu)), 1),
         },
     }  # fmt: skip
-
-
-def hardware() -> dict[str, object]:
-    """The machine the figures were measured on."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = info.read_text().splitlines()
-        cpu = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), cpu)
-    return {"cpu": cpu, "cores": os.cpu_count(), "system": platform.platform()}
 
 
 if __name__ == "__main__":

@@ -26,14 +26,15 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.accuracy import described, hardware
+from benchmarks.accuracy import described
 from benchmarks.accuracy_parts.insertions import as_lung, plain_scan, simulated_scan
 from benchmarks.accuracy_parts.real import real_scans
+from benchmarks.hardware import hardware
 from benchmarks.robustness_parts.conditions import CONDITIONS, Change, Subject
 from benchmarks.robustness_parts.out_of_range import refused_or_warned
 from models.errors import InputRefused
 from models.evaluation.estimate import Estimate, mean_of, share_of
-from models.evaluation.froc import Finding, JudgedScan, judge
+from models.evaluation.judging import Finding, JudgedScan, judge
 from models.evaluation.nodules import MOST_FINDINGS, MarkedScan
 from models.evaluation.table import columns
 from models.loaded import LoadedModel, load_model
@@ -161,11 +162,7 @@ def _run(subject: Subject, model: LoadedModel, row: Row) -> JudgedScan:
     opened = replace(model, spec=model.spec.model_copy(update={"operating_point": point}))
     lesions = find_lesions([subject.volume], opened, model.runners, explained=False)
     row.notices.update(notice.code for notice in lesions.notices)
-    findings = []
-    for candidate in lesions.candidates:
-        at = np.argwhere(candidate.region.voxels).mean(0) + np.asarray(candidate.region.start)
-        x, y, z = (float(v) for v in subject.volume.grid.to_lps(at))
-        findings.append(Finding((x, y, z), candidate.score))
+    findings = [Finding(c.region.centre_mm, c.score) for c in lesions.candidates]
     return judge(subject.name, findings, subject.nodules)
 
 

@@ -27,6 +27,11 @@ class Text(BaseModel):
     en: str
     zh: str
 
+    @classmethod
+    def same(cls, text: str) -> Text:
+        """What reads alike in both languages: figures with their units, names."""
+        return cls(en=text, zh=text)
+
     def in_(self, language: Language) -> str:
         """The statement in ``language``."""
         return self.zh if language is Language.ZH else self.en

@@ -75,7 +75,7 @@ def measure(volume: Volume, region: Region) -> Measurement:
     key_image = _reference(volume, key)
     assert key_image is not None
     return Measurement(
-        centre_lps_mm=_centre(region),
+        centre_lps_mm=_point(region.centre_mm),
         long_axis_mm=best.long_length,
         short_axis_mm=best.short_length,
         long_axis_lps_mm=_ends(volume, key, best.long),
@@ -109,7 +109,7 @@ def measure_structure(volume: Volume, region: Region) -> StructureMeasurement:
         raise NothingToEncode("the structure is empty or lies on interpolated slices only")
     key = max(images, key=lambda offset: (areas[offset], -offset))
     return StructureMeasurement(
-        centre_lps_mm=_centre(region),
+        centre_lps_mm=_point(region.centre_mm),
         volume_mm3=region.mask.volume_mm3,
         mean_hu=_mean(volume, region),
         slices=tuple(dict.fromkeys(image.sop_instance_uid for image in images.values())),
@@ -130,17 +130,6 @@ def _outlines(image: ImageReference, polygons: list[np.ndarray]) -> list[Outline
         Outline(image=image, points=tuple((float(c), float(r)) for c, r in polygon))
         for polygon in polygons
     ]
-
-
-def _centre(region: Region) -> Point:
-    # Axis by axis: argwhere of a liver would list twenty million numbers.
-    total = float(np.count_nonzero(region.voxels))
-    centre = []
-    for axis, length in enumerate(region.voxels.shape):
-        others = tuple(n for n in range(3) if n != axis)
-        counts = np.count_nonzero(region.voxels, axis=others)
-        centre.append(float(counts @ np.arange(length)) / total)
-    return _point(region.mask.grid.to_lps(centre))
 
 
 def _mean(volume: Volume, region: Region) -> float:
@@ -173,6 +162,6 @@ def _ends(volume: Volume, k: int, axis_mm: np.ndarray) -> tuple[Point, Point]:
     return first, second
 
 
-def _point(lps_mm: np.ndarray) -> Point:
+def _point(lps_mm: np.ndarray | Point) -> Point:
     x, y, z = (round(float(value), 3) for value in lps_mm)
     return x, y, z

@@ -128,7 +128,7 @@ class Hint(_Value):
     probability: float | None = None
     low: float | None = None
     high: float | None = None
-    inputs: tuple[tuple[str, str], ...] = Field(default=(), description="name, value used")
+    inputs: tuple[tuple[Text, Text], ...] = Field(default=(), description="name, value used")
     missing: tuple[Text, ...] = ()
     meaning: Text = Field(description="what this number is and is not")
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.geometry import Grid, Shape3
+from imaging.geometry import Grid, Point, Shape3
 
 Voxels = Annotated[NDArray[np.float32] | NDArray[np.int16], "k, j, i; HU for CT, signal for MR"]
 MaskVoxels = Annotated[NDArray[np.bool_], "k, j, i"]
@@ -95,3 +95,21 @@ class Region:
         """Slices that cut the box out of an array on the larger grid."""
         k, j, i = (slice(s, s + n) for s, n in zip(self.start, self.voxels.shape, strict=True))
         return k, j, i
+
+    @property
+    def centre_mm(self) -> Point:
+        """The mean of the true voxels' centres, LPS mm; a region has some."""
+        # Axis by axis: argwhere of a liver would list twenty million numbers.
+        total = float(np.count_nonzero(self.voxels))
+        centre = []
+        for axis, length in enumerate(self.voxels.shape):
+            others = tuple(n for n in range(3) if n != axis)
+            counts = np.count_nonzero(self.voxels, axis=others)
+            centre.append(float(counts @ np.arange(length)) / total)
+        x, y, z = (float(value) for value in self.mask.grid.to_lps(centre))
+        return x, y, z
+
+    @property
+    def points_mm(self) -> NDArray[np.float64]:
+        """The true voxels' centres, LPS mm, [n, 3]."""
+        return np.asarray(self.mask.grid.to_lps(np.argwhere(self.voxels)))

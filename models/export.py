@@ -202,7 +202,7 @@ def _write(
                 dynamic_shapes=(dims,), opset_version=OPSET + 1, dynamo=True, external_data=False,
                 verbose=False,
             )  # fmt: skip
-        except Exception as error:  # as above
+        except Exception as error:  # dynamo meets as much as tracing does
             log.info("%s: nor by dynamo: %s", name, in_short(error))
             raise first from error
 

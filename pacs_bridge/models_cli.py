@@ -157,9 +157,9 @@ def _dataset_options(evaluate: argparse.ArgumentParser) -> None:
         "annotations.csv",
     )  # fmt: skip
     evaluate.add_argument(
-        "--readers", type=int, default=2, choices=(1, 2, 3, 4), metavar="N",
+        "--readers", type=int, choices=(1, 2, 3, 4), metavar="N",
         help="lidc: so many must have outlined a nodule for it to count; LUNA16 took 3 "
-        "(default: %(default)s)",
+        "(default: 2)",
     )  # fmt: skip
     evaluate.add_argument(
         "--folds", type=_folds, default=(), metavar="0,1",

@@ -15,6 +15,7 @@ from models.intake.installation import code_files, trust_code
 from models.opening import NETWORK, open_networks
 from models.spec import ModelSpec, check_installed, look_up, verify_files
 from pacs_bridge.console import err, out
+from pacs_bridge.errors import SettingsError
 from pacs_bridge.library.holdings import files_beside
 from pacs_bridge.library.notes import this_person
 from pacs_bridge.settings import Settings, load_settings
@@ -93,6 +94,7 @@ def evaluate(options: argparse.Namespace) -> int:
     from models.evaluation.gate import evaluate_precision
     from models.evaluation.labelled import open_labelled
 
+    _refuse_idle_options(options)
     settings = load_settings(options.config)
     spec = look_up(options.name, settings.model_folders)
     check_installed(spec)
@@ -118,18 +120,42 @@ def evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+_GOES_WITH = {
+    "readers": ("lidc",),
+    "folds": ("luna16",),
+    "rule": ("lidc", "luna16"),
+    "out": ("lidc", "luna16"),
+}
+"""Options of ``evaluate`` that say something about these sets only."""
+
+
+def _refuse_idle_options(options: argparse.Namespace) -> None:
+    """Raise where an option would change nothing, before hours are spent without it.
+
+    Raises:
+        SettingsError: it goes with another ``--dataset``.
+    """
+    for name, sets in _GOES_WITH.items():
+        if getattr(options, name) and options.dataset not in sets:
+            raise SettingsError(
+                f"--{name} changes nothing here; it goes with --dataset {' or '.join(sets)}: "
+                "name that set, or leave the option out"
+            )
+
+
 def _evaluate_dataset(spec: ModelSpec, options: argparse.Namespace, how: dict[str, Any]) -> int:
     """A public set of lung nodules: the whole FROC curve."""
-    from models.evaluation.labelled.lidc import open_lidc
+    from models.evaluation.labelled.lidc import READERS, open_lidc
     from models.evaluation.labelled.luna16 import open_luna16
     from models.evaluation.nodule_run import evaluate_nodules
-    from models.evaluation.nodules import wide_open
+    from models.evaluation.nodules import check_task
     from models.loaded import load_model
 
-    wide_open(spec)  # says early that the model looks for something else
+    check_task(spec)
     if options.dataset == "lidc":
-        cases, left_out = open_lidc(options.data, readers=options.readers)
-        dataset = f"lidc, nodules of {options.readers} readers or more"
+        readers = options.readers or READERS
+        cases, left_out = open_lidc(options.data, readers=readers)
+        dataset = f"lidc, nodules of {readers} readers or more"
     else:
         cases, left_out = open_luna16(options.data, folds=options.folds)
         dataset = "luna16"

@@ -7,6 +7,7 @@ commented TOML file, and a test fails when one is missing.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -133,19 +134,37 @@ class PriorsSettings(_Section):
     dicomweb_url: str = Field(
         default="",
         description="for method dicomweb: where its services are, e.g. "
-        "https://user:password@pacs.example/dicom-web",
+        "https://user:password@pacs.example/dicom-web; the certificate is checked; of user and "
+        "password, / ? # @ and : are written %2F %3F %23 %40 %3A",
     )
     years: float = Field(default=5.0, gt=0, le=30, description="how far back")
     most: int = Field(default=1, ge=1, le=3, description="how many, the latest first")
     wait_s: float = Field(
         default=60.0, gt=0, description="a study waits no longer for them, then is read without"
     )
+    urgent_wait_s: float = Field(
+        default=15.0, gt=0, description="the same for studies of assembly.urgent_ae_titles"
+    )
     most_images: int = Field(
         default=1500, ge=1, description="a series or study of more images is not fetched"
     )
     most_mb: float = Field(
-        default=1000.0, gt=0, description="fetching ends when this much has come of one study"
+        default=1000.0,
+        gt=0,
+        description="fetching ends when this much has come of one study; what has come stays in "
+        "storage.folder, as every study does",
     )
+
+    @field_validator("dicomweb_url")
+    @classmethod
+    def _web_address(cls, value: str) -> str:
+        """An http(s) address whose password can be told from its host."""
+        if value and not re.fullmatch(r"https?://([^/?#@]*@)?[^/?#@]+(/[^?#@]*)?", value):
+            raise ValueError(
+                "no http:// or https:// address; in user and password, / ? # @ and : are written "
+                "%2F %3F %23 %40 %3A"
+            )
+        return value
 
 
 class ModelSettings(_Section):
@@ -331,7 +350,8 @@ def load_settings(path: Path | None = None, environment: dict[str, str] | None =
         return Settings.model_validate(values)
     except ValidationError as error:
         lines = [
-            f"{'.'.join(str(part) for part in problem['loc'])} = {problem.get('input')!r}: "
+            f"{'.'.join(str(part) for part in problem['loc'])} = "
+            f"{_without_password(repr(problem.get('input')))}: "
             f"{problem['msg']}"
             for problem in error.errors()
         ]
@@ -339,6 +359,11 @@ def load_settings(path: Path | None = None, environment: dict[str, str] | None =
         raise SettingsError(
             f"{where}: " + "; ".join(lines) + ". `preread settings` lists every key."
         ) from error
+
+
+def _without_password(shown: str) -> str:
+    """What stands between ``//`` and ``@`` of an address, left out: messages reach logs."""
+    return re.sub(r"//.*@", "//...@", shown)
 
 
 def _overlay(values: dict[str, Any], environment: Any) -> None:

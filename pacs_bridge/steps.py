@@ -130,7 +130,8 @@ class Steps:
         for one in plan.reading:
             spec = specs.get(one.model)
             if spec is not None and compares(spec):
-                return self.priors.gather(study_uid, one, spec)
+                urgent = self.priority(study_uid) is Priority.URGENT
+                return self.priors.gather(study_uid, one, spec, urgent=urgent)
         return NOTHING
 
     def analyse(

@@ -49,7 +49,11 @@ BROCK = Hint(
     method="brock",
     title=Text(en="Brock (PanCan) model", zh="Brock（PanCan）模型"),
     probability=0.078,
-    inputs=(("age", "68"), ("sex", "F"), ("size", "7.6 mm")),
+    inputs=(
+        (Text(en="age, years", zh="年龄，岁"), Text.same("68")),
+        (Text(en="female", zh="女性"), Text(en="yes", zh="是")),
+        (Text(en="longest diameter, mm", zh="最长径，mm"), Text.same("7.6")),
+    ),
     meaning=Text(
         en="Published formula for screening nodules; a probability of cancer, not a diagnosis.",
         zh="针对筛查结节的已发表公式；为癌症概率，并非诊断。",

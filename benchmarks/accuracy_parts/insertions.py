@@ -17,17 +17,11 @@ from benchmarks.accuracy_parts.real import RealScan
 from imaging.lungs import lung_mask
 from imaging.resample import axial_grid, resample, resample_mask
 from imaging.volume import Region
-from models.evaluation.froc import Truth
+from models.evaluation.judging import Truth
 from models.evaluation.labelled.case import region_of
+from models.evaluation.nodule_figures import figures, judged
 from models.evaluation.nodule_table import figures_table
-from models.evaluation.nodules import (
-    Marked,
-    MarkedScan,
-    ScanRecord,
-    figures,
-    judged,
-    run_scan,
-)
+from models.evaluation.nodules import Marked, MarkedScan, ScanRecord, run_scan
 from models.evaluation.strata import size_groups, texture_groups
 from models.loaded import LoadedModel
 from models.training.lungs_data import Lesion, Lung

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import tarfile
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pydicom
+from pydantic import AliasChoices, BaseModel, Field
 
 from imaging.geometry import Grid
 from imaging.headers import scan_files
 from imaging.load import load_series
 from imaging.series import group_series
 from imaging.volume import Volume
-from models.evaluation.froc import Truth
+from models.evaluation.judging import Truth
 from models.evaluation.labelled.case import region_of
-from models.evaluation.nodules import Marked, MarkedScan, ScanRecord, judged, run_scan
+from models.evaluation.nodule_figures import judged
+from models.evaluation.nodules import Marked, MarkedScan, ScanRecord, run_scan
 from models.evaluation.strata import size_groups, texture_groups
 from models.loaded import LoadedModel
 from models.pipeline import find_lesions
@@ -37,6 +37,25 @@ class RealScan:
     scan: MarkedScan
     readers: tuple[int, ...]
     reading_seconds: float
+
+
+class Outlined(BaseModel):
+    """A nodule as the readers outlined it: centre in LPS mm, diameters in mm, one or one each."""
+
+    readers: int
+    centroid_lps_mm: tuple[float, float, float]
+    diameter_mm: float | list[float]
+    texture: float | list[float] | None = Field(
+        default=None,
+        validation_alias=AliasChoices("texture_1ggo_5solid", "texture"),
+        description="1 ground-glass to 5 solid",
+    )
+
+
+class GroundTruth(BaseModel):
+    """``ground_truth*.json`` beside a series."""
+
+    nodules: list[Outlined]
 
 
 def real_scans(chest: Path, scratch: Path) -> list[RealScan]:
@@ -100,33 +119,48 @@ def _row(
     }  # fmt: skip
 
 
-def _scan(folder: Path, scratch: Path) -> RealScan:
+def unpacked(folder: Path, scratch: Path) -> list[Path]:
+    """The DICOM files of a series' archive, laid out under ``scratch``."""
     archive = next(iter(sorted(folder.glob("*.tar.xz"))))
     with tarfile.open(archive) as tar:
         tar.extractall(scratch, filter="data")
-    files = sorted(p for p in scratch.rglob("*") if p.is_file())
-    began = time.perf_counter()
+    return sorted(p for p in scratch.rglob("*") if p.is_file())
+
+
+def largest_series(files: list[Path]) -> Volume:
+    """The volume of the series with the most slices."""
     series = max(group_series(scan_files(files)), key=lambda s: len(s.slices))
-    volume = load_series(series).volume
+    return load_series(series).volume
+
+
+def _scan(folder: Path, scratch: Path) -> RealScan:
+    files = unpacked(folder, scratch)
+    began = time.perf_counter()
+    volume = largest_series(files)
     seconds = time.perf_counter() - began
-    truth = json.loads(next(iter(sorted(folder.glob("ground_truth*.json")))).read_text())
-    marked = [_marked(row) for row in truth["nodules"]]
+    truth = GroundTruth.model_validate_json(
+        next(iter(sorted(folder.glob("ground_truth*.json")))).read_bytes()
+    )
+    marked = [_marked(nodule) for nodule in truth.nodules]
     masks = _reader_masks(folder, volume)
     if masks and len(marked) == 1:  # each mask is one reader's outline of the only nodule
         majority = np.sum(masks, axis=0) * 2 > len(masks)
         marked = [replace(marked[0], region=region_of(majority, volume.grid))]
-    readers = tuple(int(row["readers"]) for row in truth["nodules"])
+    readers = tuple(nodule.readers for nodule in truth.nodules)
     return RealScan(folder.name, MarkedScan(volume, tuple(marked)), readers, seconds)
 
 
-def _marked(row: Mapping[str, object]) -> Marked:
-    diameter = float(np.median(row["diameter_mm"]))  # type: ignore[call-overload]
-    rated = row.get("texture_1ggo_5solid") or row.get("texture")
-    texture = None if rated is None else float(np.mean(rated))  # type: ignore[call-overload]
-    x, y, z = (float(v) for v in row["centroid_lps_mm"])  # type: ignore[attr-defined]
-    counted = int(row["readers"]) >= LEAST_READERS and diameter >= LEAST_MM  # type: ignore[call-overload]
+def _marked(nodule: Outlined) -> Marked:
+    diameter = float(np.median(nodule.diameter_mm))
+    texture = None if nodule.texture is None else float(np.mean(nodule.texture))
+    counted = nodule.readers >= LEAST_READERS and diameter >= LEAST_MM
     return Marked(
-        Truth((x, y, z), diameter, counted, (*size_groups(diameter), *texture_groups(texture)))
+        Truth(
+            nodule.centroid_lps_mm,
+            diameter,
+            counted,
+            (*size_groups(diameter), *texture_groups(texture)),
+        )
     )
 
 

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from imaging.geometry import Grid
 from imaging.volume import Volume
-from models.evaluation.froc import Truth
+from models.evaluation.judging import Truth
 
 Hu = NDArray[np.float32]
 Bools = NDArray[np.bool_]

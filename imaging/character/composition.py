@@ -7,7 +7,8 @@ volume takes from a small nodule. The rules, in this order:
   found no cancer above 164 HU on slices of 2 to 5 mm; 200 HU leaves room for contrast agent.
   Eccentric or scattered calcium changes no type; it is told in words.
 * fat-containing: a piece between -120 and -40 HU inside soft tissue (Siegelman 1986, Radiology
-  160:313), flat enough not to be the slope of an edge.
+  160:313), flat enough not to be the slope of an edge, and thick enough to have a core: the rim
+  of a nodule passes through these densities too, but in a sheet, and noise only in specks.
 * ground-glass: less than 5 % of it reaches -400 HU (Lee 2018, PLoS ONE 13:e0205490, found that
   limit better than -160 HU) and what is denser than -300 HU is smaller than 4 mm; or it is smaller
   than 2 mm.
@@ -53,6 +54,9 @@ FAT_HU = (-120.0, -40.0)
 FAT_SLOPE_HU_MM = 70.0
 LEAST_FAT_MM = 2.5
 FAT_DEPTH_MM = 1.5
+"""From the nodule's edge."""
+FAT_CORE_MM = 1.5
+"""From the fat's own edge: what has no voxel so deep is partial volume or noise."""
 PSF_MM = 0.5
 """Sigma of a usual kernel's blur in the plane."""
 RECOVERS = 0.4
@@ -178,8 +182,9 @@ def _fat(patch: Patch, solid: Bools) -> float:
     flat = _slope(hu, patch.spacing) < FAT_SLOPE_HU_MM
     found = largest_piece(deep & flat & (hu > low) & (hu < high))
     mm3 = float(np.count_nonzero(found)) * patch.voxel_mm3
-    enough = np.count_nonzero(found) >= 8 and _ball_mm(mm3) >= LEAST_FAT_MM
-    return mm3 if enough else 0.0
+    if np.count_nonzero(found) < 8 or _ball_mm(mm3) < LEAST_FAT_MM:
+        return 0.0
+    return mm3 if (signed_distance(found, patch.spacing) <= -FAT_CORE_MM).any() else 0.0
 
 
 def _slope(hu: Floats, spacing: tuple[float, float, float]) -> Floats:

@@ -22,6 +22,10 @@ from imaging.nodule import Calcification, Margin, NoduleType
 
 _PATTERNS = {"diffuse": ("diffuse", "弥漫性"), "central": ("central", "中心性"),
              "eccentric": ("eccentric or scattered", "偏心或散在")}  # fmt: skip
+_LOOK = Text(
+    en="a measurement that readers often disagree with, look at the border",
+    zh="此为测量结果，与医师判读常不一致，请核对边缘",
+)
 
 
 def type_why(found: Composition) -> Text:
@@ -87,23 +91,26 @@ def margin_why(found: Border) -> Text:
     round_, strands, edge = found.sphericity, found.strands, found.edge_mm
     if found.margin is Margin.SPICULATED:
         return Text(
-            en=f"{strands} strands around it ({LEAST_STRANDS} or more) and sphericity "
-            f"{round_:.2f} (below {SPICULATED_BELOW:.2f})",
-            zh=f"周围 {strands} 条条索影（≥{LEAST_STRANDS}），球形度 {round_:.2f}"
-            f"（<{SPICULATED_BELOW:.2f}）",
+            en=f"{strands} strands around it ({LEAST_STRANDS} or more; vessels count too) and "
+            f"sphericity {round_:.2f} (below {SPICULATED_BELOW:.2f}): irregular, spiculation "
+            f"possible; {_LOOK.en}",
+            zh=f"周围 {strands} 条条索影（≥{LEAST_STRANDS}，含血管），球形度 {round_:.2f}"
+            f"（<{SPICULATED_BELOW:.2f}）：边缘不规则，可能有毛刺；{_LOOK.zh}",
         )
     if found.margin is Margin.ILL_DEFINED and edge is not None:
         return Text(
-            en=f"its edge is {edge:.1f} mm wide (ill-defined above {ILL_DEFINED_MM:.1f} mm)",
-            zh=f"边缘过渡宽 {edge:.1f} mm（>{ILL_DEFINED_MM:.1f} mm 为边界不清）",
+            en=f"its edge is {edge:.1f} mm wide (ill-defined above {ILL_DEFINED_MM:.1f} mm); "
+            f"{_LOOK.en}",
+            zh=f"边缘过渡宽 {edge:.1f} mm（>{ILL_DEFINED_MM:.1f} mm 为边界不清）；{_LOOK.zh}",
         )
     rest_en, rest_zh = f"{strands} strands around it", f"周围条索影 {strands} 条"
     if edge is not None:
         rest_en, rest_zh = f"{rest_en}, edge {edge:.1f} mm wide", f"{rest_zh}，边缘宽 {edge:.1f} mm"
     if found.margin is Margin.LOBULATED:
         return Text(
-            en=f"sphericity {round_:.2f} (lobulated below {LOBULATED_BELOW:.2f}), {rest_en}",
-            zh=f"球形度 {round_:.2f}（<{LOBULATED_BELOW:.2f} 为分叶），{rest_zh}",
+            en=f"sphericity {round_:.2f} (lobulated below {LOBULATED_BELOW:.2f}), {rest_en}; "
+            f"{_LOOK.en}",
+            zh=f"球形度 {round_:.2f}（<{LOBULATED_BELOW:.2f} 为分叶），{rest_zh}；{_LOOK.zh}",
         )
     return Text(
         en=f"sphericity {round_:.2f}, {rest_en}",

@@ -33,7 +33,7 @@ def character(nodule: Nodule) -> tuple[Fact, ...]:
         Fact("axial", Text(en="Axial", zh="轴位径线"), terms.diameters(nodule.axial)),
     ]
     if nodule.largest.plane != nodule.axial.plane:
-        plane = terms.PLANES.get(nodule.largest.plane, terms.same(nodule.largest.plane))
+        plane = terms.PLANES.get(nodule.largest.plane, Text.same(nodule.largest.plane))
         rows.append(
             Fact(
                 "largest",
@@ -56,10 +56,10 @@ def character(nodule: Nodule) -> tuple[Fact, ...]:
         Fact(
             "volume",
             Text(en="Volume", zh="体积"),
-            terms.same(terms.volume(nodule.volume_mm3.value)),
+            Text.same(terms.volume(nodule.volume_mm3.value)),
             Text(en=f"95 %: {bounds}", zh=f"95%：{bounds}"),
         ),
-        Fact("mass", Text(en="Mass", zh="质量"), terms.same(f"{terms.number(nodule.mass_mg)} mg")),
+        Fact("mass", Text(en="Mass", zh="质量"), Text.same(f"{terms.number(nodule.mass_mg)} mg")),
         _density(nodule.density),
         Fact(
             "margin",
@@ -70,7 +70,7 @@ def character(nodule: Nodule) -> tuple[Fact, ...]:
         Fact(
             "sphericity",
             Text(en="Sphericity", zh="球形度"),
-            terms.same(f"{nodule.sphericity:.2f}"),
+            Text.same(f"{nodule.sphericity:.2f}"),
             Text(en="1 is a ball", zh="1 为球形"),
         ),
         Fact(
@@ -119,12 +119,21 @@ def _density(density: Density) -> Fact:
 
 
 def hint_value(hint: Hint) -> Text:
-    """The probability with its interval, or that it could not be computed and why."""
+    """The probability with its interval, or that it could not be computed and why.
+
+    A method that lacks facts may still know between which bounds the probability lies.
+    """
     if hint.probability is None:
         if not hint.missing:
             return Text(en="not computed", zh="未计算")
         lacking = terms.joined(list(hint.missing), en="; ", zh="；")
-        return Text(en=f"not computed: {lacking.en}", zh=f"未计算：{lacking.zh}")
+        if hint.low is None or hint.high is None:
+            return Text(en=f"not computed: {lacking.en}", zh=f"未计算：{lacking.zh}")
+        low, high = terms.percent(hint.low), terms.percent(hint.high)
+        return Text(
+            en=f"between {low.en} and {high.en}: {lacking.en}",
+            zh=f"介于 {low.zh} 与 {high.zh} 之间：{lacking.zh}",
+        )
     value = terms.percent(hint.probability)
     if hint.low is None or hint.high is None:
         return value
@@ -151,7 +160,7 @@ def change_figures(change: NoduleChange) -> Text:
         figure = f"{terms.number(change.diameter_change_mm, 1, sign=True)} mm"
         noise = change.diameter_noise_mm
         beside = "" if noise is None else f" (±{terms.number(noise, 1)})"
-        parts.append(terms.same(figure + beside))
+        parts.append(Text.same(figure + beside))
     if change.volume_change_percent is not None:
         volume = terms.percent(change.volume_change_percent / 100, sign=True)
         noise = change.volume_noise_percent
@@ -179,7 +188,7 @@ def change_badge(change: NoduleChange) -> Text:
     if change.diameter_change_mm is None or change.change not in (Change.GROWN, Change.SHRUNK):
         return what
     return terms.joined(
-        [what, terms.same(f"{terms.number(change.diameter_change_mm, 1, sign=True)} mm")],
+        [what, Text.same(f"{terms.number(change.diameter_change_mm, 1, sign=True)} mm")],
         en=" ",
         zh=" ",
     )
@@ -201,7 +210,7 @@ def category_shown(guidance: Guidance, category: str | None) -> Text | None:
     if category is None:
         return None
     short = guidance.guideline == LUNG_RADS or category != guidance.category
-    return terms.same(category) if short else guidance.rule
+    return Text.same(category) if short else guidance.rule
 
 
 def deciding(report: Report, finding: Finding) -> tuple[Guidance, ...]:

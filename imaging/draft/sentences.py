@@ -43,7 +43,7 @@ def draft_of(report: Report) -> Draft:
     ordered = sorted(report.standing_findings, key=lambda f: _rank(report, f))
     findings = [sentence_of(report, finding) for finding in ordered[:LISTED]]
     if len(ordered) > LISTED:
-        findings.append(_further(ordered[LISTED:]))
+        findings.append(_further(report, ordered[LISTED:]))
     findings += _resolved(report)
     if not ordered:
         findings.insert(0, _nothing(report))
@@ -59,7 +59,7 @@ def sentence_of(report: Report, finding: Finding) -> Text:
     )
     parts = [what]
     if nodule is None:
-        parts.append(_about(terms.same(terms.size(finding.long_axis_mm, finding.short_axis_mm))))
+        parts.append(_about(Text.same(terms.size(finding.long_axis_mm, finding.short_axis_mm))))
         parts.append(_volume(finding.volume_mm3))
     else:
         parts.append(_about(terms.diameters(nodule.axial)))
@@ -169,13 +169,23 @@ def _mean_mm(finding: Finding) -> float:
     return (finding.long_axis_mm + finding.short_axis_mm) / 2
 
 
-def _further(findings: list[Finding]) -> Text:
+def _further(report: Report, findings: list[Finding]) -> Text:
+    """How many more, how large, and how many of them are new or have grown."""
+    since = [changes_of(report, finding) for finding in findings]
+    moved = []
+    for change in (Change.NEW, Change.GROWN):
+        of_them = sum(bool(each) and each[0][1].change is change for each in since)
+        if of_them:
+            what = terms.CHANGES[change]
+            moved.append(Text(en=f"{of_them} {what.en.lower()}", zh=f"{what.zh} {of_them} 处"))
+    told = terms.joined(moved) if moved else None
+    which_en, which_zh = (f" ({told.en})", f"（{told.zh}）") if told else ("", "")
     largest = terms.mm(max(_mean_mm(finding) for finding in findings))
     count = len(findings)
     noun = "finding" if count == 1 else "findings"
     return Text(
-        en=f"{count} further {noun}, mean diameter up to {largest}.",
-        zh=f"另有 {count} 处病灶，平均径最大 {largest}。",
+        en=f"{count} further {noun}{which_en}, mean diameter up to {largest}.",
+        zh=f"另有 {count} 处病灶{which_zh}，平均径最大 {largest}。",
     )
 
 
@@ -191,7 +201,7 @@ def _impression(report: Report, ordered: list[Finding]) -> list[Text]:
     if ordered:
         told.append(_leading(report, ordered[0]))
         if len(ordered) > 1:
-            told.append(_further(ordered[1:]))
+            told.append(_further(report, ordered[1:]))
     else:
         told.append(_nothing(report))
     for guidance in report.guidance:

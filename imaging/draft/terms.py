@@ -63,11 +63,6 @@ CHANGES: dict[Change, Text] = {
 }
 
 
-def same(text: str) -> Text:
-    """What reads alike in both languages."""
-    return Text(en=text, zh=text)
-
-
 def joined(parts: list[Text], en: str = ", ", zh: str = "，") -> Text:
     """Parts with each language's own separator between them."""
     return Text(en=en.join(p.en for p in parts), zh=zh.join(p.zh for p in parts))

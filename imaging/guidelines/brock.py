@@ -43,6 +43,10 @@ _UNKNOWN: Final = {
     "family": Text(en="a family history of lung cancer is not known", zh="肺癌家族史不明"),
     "emphysema": Text(en="whether there is emphysema is not known", zh="有无肺气肿不明"),
     "upper": Text(en="the lobe is not known", zh="所在肺叶不明"),
+    "spiculated": Text(
+        en="the spiculation that was measured is not confirmed by a reader",
+        zh="测量所得毛刺征未经医师确认",
+    ),
 }
 
 
@@ -50,7 +54,8 @@ def brock(nodule: Nodule, clinical: Clinical, count: int) -> Hint:
     """The hint of one nodule.
 
     Size is the longest axial diameter, mm. Where a yes-or-no fact is missing there is no
-    probability, and ``low`` and ``high`` say between which it lies whatever the fact is.
+    probability, and ``low`` and ``high`` say between which it lies whatever the fact is. A
+    margin measured as spiculated counts as such a missing fact: the measure calls too many.
 
     Args:
         nodule: described.
@@ -75,11 +80,11 @@ def brock(nodule: Nodule, clinical: Clinical, count: int) -> Hint:
         "family": clinical.family_history,
         "emphysema": clinical.emphysema,
         "upper": None if lobe is None else lobe in (Lobe.RIGHT_UPPER, Lobe.LEFT_UPPER),
+        "spiculated": None if nodule.margin is Margin.SPICULATED else False,
     }
     missing = [_UNKNOWN[name] for name, fact in facts.items() if fact is None]
     if clinical.age_years is None:
         missing.insert(0, Text(en="the patient's age is not known", zh="患者年龄不明"))
-    spiculated = nodule.margin is Margin.SPICULATED
     inputs = _inputs(nodule, clinical, facts, count)
     if clinical.age_years is None:
         return _none(*missing, inputs=inputs)
@@ -90,7 +95,7 @@ def brock(nodule: Nodule, clinical: Clinical, count: int) -> Hint:
             emphysema=emphysema, long_mm=nodule.axial.long_mm, kind=nodule.type,
             upper_lobe=upper, count=count, spiculated=spiculated,
         )
-        for female, family, emphysema, upper in product(*choices)
+        for female, family, emphysema, upper, spiculated in product(*choices)
     ]  # fmt: skip
     if not missing:
         return Hint(
@@ -137,25 +142,33 @@ def probability(
     return 1 / (1 + exp(-odds))
 
 
-def _none(*missing: Text, inputs: tuple[tuple[str, str], ...] = ()) -> Hint:
+def _none(*missing: Text, inputs: tuple[tuple[Text, Text], ...] = ()) -> Hint:
     return Hint(method="brock", title=_TITLE, inputs=inputs, missing=missing, meaning=_MEANING)
+
+
+_NOT_KNOWN: Final = Text(en="not known", zh="不明")
+_FACT: Final = {True: Text(en="yes", zh="是"), False: Text(en="no", zh="否"), None: _NOT_KNOWN}
+_UNCONFIRMED: Final = Text(en="measured, not confirmed", zh="测量提示，未确认")
+_TYPE: Final = {
+    NoduleType.SOLID: Text(en="solid", zh="实性"),
+    NoduleType.PART_SOLID: Text(en="part-solid", zh="部分实性"),
+    NoduleType.GROUND_GLASS: Text(en="ground-glass", zh="磨玻璃"),
+}
 
 
 def _inputs(
     nodule: Nodule, clinical: Clinical, facts: dict[str, bool | None], count: int
-) -> tuple[tuple[str, str], ...]:
-    def told(fact: bool | None) -> str:
-        return {True: "yes", False: "no", None: "not known"}[fact]
-
+) -> tuple[tuple[Text, Text], ...]:
     age = clinical.age_years
-    return (
-        ("age, years", "not known" if age is None else str(age)),
-        ("female", told(facts["sex"])),
-        ("family history", told(facts["family"])),
-        ("emphysema", told(facts["emphysema"])),
-        ("longest diameter, mm", f"{nodule.axial.long_mm:.1f}"),
-        ("type", nodule.type.value),
-        ("upper lobe", told(facts["upper"])),
-        ("nodules", str(count)),
-        ("spiculation", told(nodule.margin is Margin.SPICULATED)),
+    told = (
+        ("age, years", "年龄，岁", _NOT_KNOWN if age is None else Text.same(str(age))),
+        ("female", "女性", _FACT[facts["sex"]]),
+        ("family history", "肺癌家族史", _FACT[facts["family"]]),
+        ("emphysema", "肺气肿", _FACT[facts["emphysema"]]),
+        ("longest diameter, mm", "最长径，mm", Text.same(f"{nodule.axial.long_mm:.1f}")),
+        ("type", "类型", _TYPE[nodule.type]),
+        ("upper lobe", "位于上叶", _FACT[facts["upper"]]),
+        ("nodules", "结节数", Text.same(str(count))),
+        ("spiculation", "毛刺征", _FACT[False] if facts["spiculated"] is False else _UNCONFIRMED),
     )
+    return tuple((Text(en=en, zh=zh), value) for en, zh, value in told)

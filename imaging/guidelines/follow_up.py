@@ -15,10 +15,9 @@ from typing import Final
 from imaging.finding import Finding
 from imaging.guidelines.rounding import to_tenth
 from imaging.language import Text
+from imaging.priors.growth import LUNG_RADS_MM, YEAR_DAYS
 from imaging.priors.values import Change, Comparison, NoduleChange
 
-GROWTH_MM: Final = 1.5
-YEAR_DAYS: Final = 365
 YEARLY_DAYS: Final = 400
 """Examinations no further apart than this count as yearly (ours: people come late)."""
 
@@ -151,9 +150,11 @@ def _told(timings: tuple[Timing, ...], change: NoduleChange) -> Text:
         )
     if timings == (Timing.STABLE,) and change.change is Change.SHRUNK:
         return Text(en="smaller", zh="缩小")
+    if len(timings) == 1:
+        return TIMING_TEXT[timings[0]]
     return Text(
-        en=" or ".join(TIMING_TEXT[t].en for t in timings),
-        zh="或".join(TIMING_TEXT[t].zh for t in timings),
+        en=f"{' or '.join(TIMING_TEXT[t].en for t in timings)}: {change.why.en}",
+        zh=f"{'或'.join(TIMING_TEXT[t].zh for t in timings)}：{change.why.zh}",
     )
 
 
@@ -161,26 +162,26 @@ def _timings(seen: Sequence[tuple[Comparison, NoduleChange]]) -> tuple[Timing, .
     change = seen[0][1]
     if change.change is Change.NEW:
         return (Timing.NEW,)
-    growths = [_growth(comparison, each) for comparison, each in seen]
+    growths = [_growth(each) for _, each in seen]
     if any(growths):
         return (Timing.GROWING,)
     larger = [each for _, each in seen if each.change is Change.GROWN]
-    if None in growths and change.change is Change.GROWN and not _small_steps(seen):
+    before = None in growths and change.change is Change.GROWN and not _small_steps(seen)
+    if growths[0] is None or before:
         return (Timing.GROWING, Timing.SLOW if len(larger) > 1 else Timing.STABLE)
     return (Timing.SLOW,) if len(larger) > 1 else (Timing.STABLE,)
 
 
-def _growth(comparison: Comparison, change: NoduleChange) -> bool | None:
-    """Growth by Lung-RADS; None where the interval is too long to say."""
+def _growth(change: NoduleChange) -> bool | None:
+    """Growth by Lung-RADS as the comparison judged it; None where it could not say.
+
+    It can't on thick slices, without dates, and between examinations too far apart. What it
+    then measured as larger may or may not be growth; the rule isn't applied here again.
+    """
     if change.lung_rads_growth is not None:
         return change.lung_rads_growth
-    if change.diameter_change_mm is None:
-        return None if change.change is Change.GROWN else False
-    if change.diameter_change_mm <= GROWTH_MM:
-        return False
-    # Faster than that on average means faster than that in at least one stretch of 12 months.
-    yearly = change.diameter_change_mm * YEAR_DAYS / max(comparison.days, YEAR_DAYS)
-    return True if yearly > GROWTH_MM else None
+    more = change.diameter_change_mm or 0.0
+    return None if change.change is Change.GROWN or more > LUNG_RADS_MM else False
 
 
 def _small_steps(seen: Sequence[tuple[Comparison, NoduleChange]]) -> bool:
@@ -192,7 +193,7 @@ def _small_steps(seen: Sequence[tuple[Comparison, NoduleChange]]) -> bool:
     line = [(days, prior.mean_diameter_mm) for days, prior in sizes if prior is not None]
     line.insert(0, (0, line[0][1] + latest.diameter_change_mm))
     return all(
-        before[0] - after[0] <= YEARLY_DAYS and after[1] - before[1] <= GROWTH_MM
+        before[0] - after[0] <= YEARLY_DAYS and after[1] - before[1] <= LUNG_RADS_MM
         for after, before in pairwise(line)
     )
 

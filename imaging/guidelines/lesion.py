@@ -57,7 +57,7 @@ class Lesion(BaseModel):
     solid_mm: float | None = Field(default=None, description="mean diameter of the solid part")
     solid_volume_mm3: float | None = None
     plane: str = Field(default="", description="in which the mean diameter was measured")
-    spiculated: bool = False
+    spiculated: bool = Field(default=False, description="as measured; not confirmed by a reader")
     smooth: bool | None = None
     on_pleura: bool | None = Field(default=None, description="costal, mediastinal or a fissure")
     on_fissure: bool | None = None
@@ -94,8 +94,9 @@ def lesion_of(
 ) -> Lesion:
     """A finding with what became of it.
 
-    Size is the mean diameter in the plane of the longest axis, as both guidelines allow any
-    plane that shows the true size. A finding that was not described has the mean of its axial
+    Size is the mean diameter in the plane of the longest axis: Lung-RADS v2022 takes any plane
+    that shows the true size, Fleischner (Bankier 2017, Radiology 285:584) the plane with the
+    greatest dimension. A finding that was not described has the mean of its axial
     axes and no type.
 
     Args:

@@ -23,6 +23,7 @@ from imaging.guidelines.follow_up import ANY_TIMING, Timing
 from imaging.guidelines.lesion import Lesion
 from imaging.guidelines.lung_rads_rows import (
     EARLIER_CT_UNKNOWN,
+    RAISED_BY_FEATURES,
     Outcome,
     may_be_juxtapleural,
     outcomes,
@@ -93,7 +94,8 @@ def _settled(
                 zh=f"以下未知项不影响分类：{whatever.zh}",
             )
         )
-    if clinical.suspicious_features and category in ("3", "4A", "4B"):
+    remarks += _unconfirmed(rated, clinical)
+    if clinical.suspicious_features and category in RAISED_BY_FEATURES:
         category = "4X"
         remarks.append(
             Text(
@@ -191,7 +193,7 @@ def _open(
     return Assessment(
         category=None,
         label=Text(en="no category", zh="未分类"),
-        rule=rows,
+        rule=remarked(rows, _unconfirmed(rated, clinical)),
         advice=Text(en=f"Possible for {name.en}: {which.en}.", zh=f"{name.zh}可能为：{which.zh}。"),
         inputs=_inputs(lesion, rated, clinical),
         missing=missing,
@@ -202,6 +204,20 @@ def _open(
 def _missing(rated: Sequence[Rated]) -> tuple[Text, ...]:
     unknown = (u for _, found in rated for each in found for u, _ in each.assumed)
     return tuple(dict.fromkeys(unknown))
+
+
+def _unconfirmed(rated: Sequence[Rated], clinical: Clinical) -> Iterable[Text]:
+    """Margins measured as spiculated, of which the reader said neither yes nor no."""
+    if clinical.suspicious_features is not None:
+        return
+    for lesion, found in rated:
+        if lesion.spiculated and any(each.category in RAISED_BY_FEATURES for each in found):
+            name = nodule_name(lesion)
+            yield Text(
+                en=f"The margin of {name.en} was measured as spiculated: category 4X instead, if "
+                "the reader confirms it",
+                zh=f"{name.zh}边缘经测量提示毛刺：若医师确认，则为 4X 类",
+            )
 
 
 def _remarks(lesion: Lesion, outcome: Outcome, rated: Sequence[Rated]) -> Iterable[Text]:

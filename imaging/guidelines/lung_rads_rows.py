@@ -17,6 +17,8 @@ from imaging.guidelines.values import LungRads
 from imaging.language import Text
 from imaging.nodule import NoduleType
 
+RAISED_BY_FEATURES: Final = ("3", "4A", "4B")
+"""Categories that suspicious features make 4X."""
 SIX_MONTHS_DAYS: Final = 150
 THREE_MONTHS_DAYS: Final = 75
 """From when a follow-up counts as the 6- or 3-month one; the slack for early dates is ours."""
@@ -209,12 +211,13 @@ def _crossed(lesion: Lesion, kind: NoduleType) -> bool:
 
 
 def _features(lesion: Lesion, row: Row) -> tuple[Text, ...]:
-    """What makes a category 3 or 4 lesion 4X, of what can be measured."""
-    if row.category not in ("3", "4A", "4B"):
+    """What makes a category 3 or 4 lesion 4X, of what is measured surely enough.
+
+    A spiculated margin is not: the measure calls too many, so the reader has to confirm it.
+    """
+    if row.category not in RAISED_BY_FEATURES:
         return ()
     found = []
-    if lesion.spiculated:
-        found.append(Text(en="spiculated margin", zh="边缘毛刺"))
     if lesion.doubled_in_a_year and lesion.type is NoduleType.GROUND_GLASS:
         found.append(
             Text(

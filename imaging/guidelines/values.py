@@ -48,7 +48,8 @@ class Clinical(_Value):
         default=None, description="findings suggest infection or inflammation (Lung-RADS 0)"
     )
     suspicious_features: bool | None = Field(
-        default=None, description="others than spiculation: nodes, metastases ... (Lung-RADS 4X)"
+        default=None,
+        description="the reader confirms spiculation, nodes, metastases ... (Lung-RADS 4X)",
     )
     significant_other: bool | None = Field(
         default=None, description="a significant finding that is no lung cancer (Lung-RADS S)"

@@ -43,15 +43,25 @@ def told(*fissures: tuple[str, float, bool]) -> Text:
     return Text(en=en[:1].upper() + en[1:] + ".", zh=zh + "。")
 
 
-def unsure(name: str, mm: float, sigma_mm: float, seen: bool) -> Text:
+def astride(name: str) -> Text:
+    """Why a lobe was not told: the mask lies on both sides of a fissure."""
+    fissure = NAMES[name]
+    return Text(
+        en=f"Lobe not told: it lies on both sides of the {fissure.en}.",
+        zh=f"未判定肺叶：病灶跨{fissure.zh}两侧。",
+    )
+
+
+def unsure(name: str, mm: float, least_mm: float, sigma_mm: float, seen: bool) -> Text:
     """Why a lobe was not told: the place is too near a fissure for how well that is known."""
     fissure = NAMES[name]
     known = "seen near by" if seen else "not seen near by"
     visible = "邻近可见" if seen else "邻近未见"
     return Text(
         en=f"Lobe not told: about {abs(mm):.0f} mm from the {fissure.en} ({known}), whose place "
-        f"there is known to {sigma_mm:.0f} mm.",
-        zh=f"未判定肺叶：距{fissure.zh}（{visible}）约{abs(mm):.0f} mm，该处叶间裂定位误差约{sigma_mm:.0f} mm。",  # noqa: E501
+        f"there is known to {sigma_mm:.0f} mm; a lobe is told from {least_mm:.0f} mm on.",
+        zh=f"未判定肺叶：距{fissure.zh}（{visible}）约{abs(mm):.0f} mm，"
+        f"该处叶间裂定位误差约{sigma_mm:.0f} mm；≥{least_mm:.0f} mm 方判定肺叶。",
     )
 
 

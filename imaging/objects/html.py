@@ -67,7 +67,7 @@ LABELS: dict[str, Text] = {
         ("guidelines", "Guidelines", "指南"),
         ("not_assigned", "not assigned", "未能分类"),
         ("by_finding", "by finding", "依据所见"),
-        ("set_by", "Set by", "判定医师"),
+        ("set_by", "Changed by the reader", "医师更改"),
         ("computed", "Computed", "软件计算"),
         ("computed_advice", "For the computed category", "针对软件计算的分类"),
         ("would_refine", "Would refine it", "补充以下信息可进一步明确"),

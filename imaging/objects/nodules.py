@@ -107,7 +107,7 @@ def character_of(nodule: Nodule) -> list[Measurement]:
 
 
 def mean_diameter_of(nodule: Nodule) -> Measurement:
-    """Mean of the axial long and short axis, what guidelines go by."""
+    """Mean of the axial long and short axis; guidelines go by that of the largest plane."""
     return measured(n.DIAMETER, nodule.axial.mean_mm, c.MM, digits=2, derivation=c.MEAN)
 
 
@@ -116,6 +116,7 @@ def _plane(diameters: Diameters) -> list[Measurement]:
     return [
         measured(n.MAJOR_AXIS, diameters.long_mm, c.MM, digits=2, method=plane),
         measured(n.MINOR_AXIS, diameters.short_mm, c.MM, digits=2, method=plane),
+        measured(n.DIAMETER, diameters.mean_mm, c.MM, digits=2, derivation=c.MEAN, method=plane),
     ]
 
 
@@ -134,7 +135,7 @@ def _hint(hint: Hint) -> Iterator[Measurement]:
     if hint.probability is None:
         return
     name = n.PROBABILITY_OF_CANCER if hint.method in n.CANCER_METHODS else n.PROBABILITY
-    parameters = [f"{key} = {value}" for key, value in hint.inputs]
+    parameters = [f"{what.en} = {value.en}" for what, value in hint.inputs]
     how = AlgorithmIdentification(
         name=hint.method, version=hint.title.en, parameters=parameters or None
     )

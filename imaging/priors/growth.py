@@ -1,9 +1,10 @@
 """How much a nodule changed, and how much of that measurement alone can make.
 
-Noise: the QIBA profile of small lung nodules (RSNA QIBA, Small Lung Nodule Volume Assessment and
-Monitoring in Low Dose CT Screening) gives the coefficient of variation of a volume: 0.29 at
-6 mm, 0.23 at 7, 0.19 at 8, 0.16 at 9, 0.14 at 10, 0.12 at 11, 0.11 at 12 mm, which
-0.29 (6 mm / d)^1.4 meets; a change is real with 95 % where it exceeds 1.96 standard deviations
+Noise: the coefficient of variation of a volume is taken as 0.29 (6 mm / d)^1.4, fitted to 0.29
+at 6 mm, 0.23 at 7, 0.19 at 8, 0.16 at 9, 0.14 at 10, 0.12 at 11 and 0.11 at 12 mm. These are
+meant to be the figures of the QIBA profile Small Lung Nodule Volume Assessment and Monitoring in
+Low Dose CT Screening, but were NOT checked against its text; check before relying on them. A
+change is real with 95 % where it exceeds 1.96 standard deviations
 of the difference. It holds for slices up to 1.25 mm; thicker ones add the error of two caps, each
 known to one slice. In vivo repeats of nodules around 6 mm differ by up to 27 % (Marchiano 2009,
 Radiology 251:919), readers' diameters by 1.7 mm (Revel 2004, Radiology 231:453): the

@@ -157,7 +157,8 @@ def changed(growth: Growth, days: int | None, slice_mm: float) -> Text:
             "make it",
             zh=f"12 个月内增大超过 {LUNG_RADS_MM} mm，但仍可能为测量误差",
         )
-    if growth.lung_rads is not None or growth.diameter_mm <= LUNG_RADS_MM:
+    no_larger = growth.diameter_mm <= LUNG_RADS_MM and growth.change is not Change.GROWN
+    if growth.lung_rads is not None or no_larger:
         return said
     if slice_mm > THICK_MM:
         return _and(said, thick(slice_mm))

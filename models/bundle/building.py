@@ -85,10 +85,10 @@ def build_component(config: Resolver, identifier: str, raw: dict[str, Any]) -> A
 
 
 def _class_of(config: Resolver, identifier: str, target: str) -> Callable[..., Any]:
-    if target in config.served:
-        return config.served[target]  # type: ignore[no-any-return]
+    found: Callable[..., Any]
     try:
-        return names.find_target(target)  # type: ignore[no-any-return]
+        found = config.served[target] if target in config.served else names.find_target(target)
+        return found
     except names.NotAllowed as error:
         identifier = f"{identifier}::_target_"
         if "." not in target and not names.exists_in_monai(target):

@@ -46,6 +46,8 @@ UNARY: Mapping[type[ast.unaryop], Callable[[Any], Any]] = {
     ast.Invert: operator.invert,
 }
 
+_Comprehension = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
+
 
 class Tree(Protocol):
     """What the walk asks of the expression (:class:`models.bundle.expressions.Expression`)."""
@@ -192,16 +194,18 @@ class Walk:
         return result
 
     def _iterated(self, node: ast.expr) -> Iterable[Any]:
-        value = self.value(node)
+        value: Iterable[Any] = self.value(node)
         if not methods.is_data(value):
             raise Refused(f"a {type(value).__name__} can't be gone through")
-        return value  # type: ignore[no-any-return]
+        return value
 
-    def _comprehended(self, generators: list[ast.comprehension], result: ast.AST) -> list[Any]:
+    def _comprehended(
+        self, generators: list[ast.comprehension], result: _Comprehension
+    ) -> list[Any]:
         if not generators:
             if isinstance(result, ast.DictComp):
                 return [(self.value(result.key), self.value(result.value))]
-            return [self.value(result.elt)]  # type: ignore[attr-defined]
+            return [self.value(result.elt)]
         first, rest = generators[0], generators[1:]
         if first.is_async:
             raise Refused("async is not allowed")
@@ -212,7 +216,7 @@ class Walk:
                 found.extend(self._comprehended(rest, result))
         return found
 
-    def _comprehension(self, node: Any) -> list[Any]:
+    def _comprehension(self, node: _Comprehension) -> list[Any]:
         outer, self._variables = self._variables, dict(self._variables)
         try:
             return self._comprehended(node.generators, node)

@@ -181,7 +181,8 @@ def _called(config: Config, identifier: str) -> Callable[..., Any]:
         value = Compose(value)
     if not callable(value):
         raise config.error(identifier, f"is a {type(value).__name__} and can't be called")
-    return value  # type: ignore[no-any-return]
+    function: Callable[..., Any] = value
+    return function
 
 
 def _loaded(volumes: Sequence[Volume], plan: MonaiPlan) -> dict[str, Any]:

@@ -190,16 +190,17 @@ def with_macros(folder: Path, path: Path, values: dict[str, Any]) -> dict[str, A
 
     def put_in(value: Any, identifier: str) -> Any:
         if isinstance(value, (dict, list)):
+            held: Any = value  # whose own keys they are, whether names or places in a list
             for key, sub, each in list(children(identifier, value)):
-                value[key] = put_in(each, sub)  # type: ignore[index]
+                held[key] = put_in(each, sub)
         if not isinstance(value, str) or not (value[:1] in "@%$" and value):
             return value
         value = _absolute(value, identifier, path)
         return macro(normal(value[1:]), identifier) if value.startswith("%") else value
 
-    result = put_in(values, "")
+    result: dict[str, Any] = put_in(values, "")
     _check_extent(path, result)
-    return result  # type: ignore[no-any-return]
+    return result
 
 
 def _absolute(text: str, identifier: str, path: Path) -> str:

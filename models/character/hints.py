@@ -139,18 +139,19 @@ def _redrawn(crop: Crop) -> list[Crop]:
     return ways
 
 
-def _inputs(features: NDArray[np.float64]) -> tuple[tuple[str, str], ...]:
+def _inputs(features: NDArray[np.float64]) -> tuple[tuple[Text, Text], ...]:
     """The features that weigh most, as a reader can check them."""
     of = dict(zip(NAMES, features.tolist(), strict=True))
-    return (
-        ("mean axial diameter, mm", f"{np.exp(of['diameter']):.1f}"),
-        ("diameter of a ball of its volume, mm", f"{np.exp(of['volume']):.1f}"),
-        ("short by long axis", f"{of['roundness']:.2f}"),
-        ("outline, 1 for a circle", f"{of['outline']:.2f}"),
-        ("median, HU", f"{100 * of['median']:.0f}"),
-        ("share below -300 HU", f"{of['glass']:.2f}"),
-        ("share of the surroundings as dense", f"{of['attached']:.2f}"),
+    told = (
+        ("mean axial diameter, mm", "轴位平均径，mm", f"{np.exp(of['diameter']):.1f}"),
+        ("diameter of a ball of its volume, mm", "等体积球直径，mm", f"{np.exp(of['volume']):.1f}"),
+        ("short by long axis", "短径/长径", f"{of['roundness']:.2f}"),
+        ("outline, 1 for a circle", "轮廓（1 为圆形）", f"{of['outline']:.2f}"),
+        ("median, HU", "CT 值中位数，HU", f"{100 * of['median']:.0f}"),
+        ("share below -300 HU", "低于 -300 HU 的占比", f"{of['glass']:.2f}"),
+        ("share of the surroundings as dense", "周围同等密度的占比", f"{of['attached']:.2f}"),
     )
+    return tuple((Text(en=en, zh=zh), Text.same(value)) for en, zh, value in told)
 
 
 def _meaning(rated: Rating) -> Text:

@@ -8,40 +8,29 @@ no lesion is **false**; a second finding on the same lesion is neither.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from imaging.geometry import Shape3
 from imaging.volume import Region
 from models.evaluation.labelled.case import Lesion
+from models.evaluation.matching import Matched, match_each
 from models.lesions import Candidate
-
-
-@dataclass(frozen=True)
-class Matched:
-    """For each lesion the index of the first finding that found it, or None; and the false."""
-
-    hits: tuple[int | None, ...]
-    false: tuple[int, ...]
 
 
 def match(findings: Sequence[Candidate], lesions: Sequence[Lesion]) -> Matched:
     """Findings, best first, against reference lesions on the same grid."""
-    hits: list[int | None] = [None] * len(lesions)
-    false = []
-    for number, finding in enumerate(findings):
-        reached = [
-            n
-            for n, lesion in enumerate(lesions)
-            if lesion.label == finding.label and _finds(finding.region, lesion)
-        ]
-        if not reached:
-            false.append(number)
-        for n in reached:
-            if hits[n] is None:
-                hits[n] = number
-    return Matched(tuple(hits), tuple(false))
+    return match_each(
+        (
+            [
+                n
+                for n, lesion in enumerate(lesions)
+                if lesion.label == finding.label and _finds(finding.region, lesion)
+            ]
+            for finding in findings
+        ),
+        len(lesions),
+    )
 
 
 def dice(a: Region | None, b: Region | None) -> float | None:
@@ -83,9 +72,8 @@ def common_voxels(a: Region, b: Region) -> int:
 def _finds(region: Region, lesion: Lesion) -> bool:
     if common_voxels(region, lesion.region):
         return True
-    middle = np.argwhere(region.voxels).mean(axis=0) + np.asarray(region.start)
-    away = float(np.linalg.norm(region.within.to_lps(middle) - np.asarray(lesion.centre)))
-    return away <= lesion.radius_mm
+    away = np.linalg.norm(np.subtract(region.centre_mm, lesion.centre))
+    return bool(away <= lesion.radius_mm)
 
 
 def _box(start: Sequence[int], size: Sequence[int], origin: Sequence[int]) -> tuple[slice, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.evaluation.estimate import DRAWS, Estimate
+from models.evaluation.estimate import DRAWS, SEED, Estimate, interval
 
 Float = NDArray[np.float64]
 Bits = NDArray[np.bool_]
@@ -54,7 +54,12 @@ def auc(score: Float, positive: Bits) -> float:
 
 
 def reliability(probability: Float, event: Bits, bins: int = 10) -> list[Bin]:
-    """Probabilities against what was seen, in bins of equal width; empty ones are left out."""
+    """Probabilities against what was seen, in bins of equal width; empty ones are left out.
+
+    Args:
+        probability: [n], 0 to 1.
+        event: [n], whether it was so.
+    """
     edges = np.linspace(0, 1, bins + 1)
     place = np.clip((probability * bins).astype(int), 0, bins - 1)
     rows = []
@@ -88,18 +93,21 @@ def over_groups(
         figure: of the cases at these indices (repeated where a group is drawn twice); may
             raise ``ValueError`` where a draw gives none, which is then left out.
         group: of each case.
-        draws: of the bootstrap.
+        draws: of the bootstrap; one group alone gives no interval.
+
+    Raises:
+        ValueError: all cases together give no figure.
     """
+    value = figure(np.arange(len(group)))
     names, index = np.unique(group, return_inverse=True)
     members = [np.flatnonzero(index == n) for n in range(len(names))]
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(SEED)
     drawn = []
-    for _ in range(draws):
+    for _ in range(draws if len(names) > 1 else 0):
         picked = rng.integers(len(names), size=len(names))
         try:
             drawn.append(figure(np.concatenate([members[n] for n in picked])))
         except ValueError:
             continue
-    low, high = np.percentile(drawn, (2.5, 97.5))
-    value = figure(np.arange(len(group)))
-    return Estimate(value=value, low=float(low), high=float(high), of=len(group))
+    low, high = interval(drawn) if drawn else (None, None)
+    return Estimate(value=value, low=low, high=high, of=len(group))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 DRAWS = 2000
 LEVEL = 0.95
+SEED = 1
 
 
 class Estimate(BaseModel):
@@ -46,11 +50,11 @@ def median_of(values: Sequence[Sequence[float]]) -> Estimate | None:
     value = float(np.median(whole))
     if len(cases) < 2:
         return Estimate(value=value, of=len(whole))
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(SEED)
     drawn = rng.integers(0, len(cases), size=(DRAWS, len(cases)))
     medians = [np.median(np.concatenate([cases[n] for n in row])) for row in drawn]
-    low, high = np.quantile(medians, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(value=value, low=float(low), high=float(high), of=len(whole))
+    low, high = interval(medians)
+    return Estimate(value=value, low=low, high=high, of=len(whole))
 
 
 def share_of(hits: Sequence[int], of: Sequence[int]) -> Estimate | None:
@@ -63,6 +67,23 @@ def share_of(hits: Sequence[int], of: Sequence[int]) -> Estimate | None:
     if n and found in (0, n):
         return exact_share(found, n)
     return _bootstrapped(hits, of)
+
+
+def wilson(found: int, of: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927); (0, 1) where there is nothing to count."""
+    if of == 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+    p = found / of
+    middle = (p + z * z / (2 * of)) / (1 + z * z / of)
+    half = z * math.sqrt(p * (1 - p) / of + z * z / (4 * of * of)) / (1 + z * z / of)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def interval(drawn: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
+    """The percentile interval of a figure from its draws (Efron and Tibshirani 1993)."""
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
 
 
 def exact_share(found: int, of: int) -> Estimate:
@@ -81,7 +102,7 @@ def exact_share(found: int, of: int) -> Estimate:
 
 
 def _bootstrapped(tops: Sequence[float], bottoms: Sequence[float]) -> Estimate | None:
-    """A sum over a sum. Cases are drawn again (Efron and Tibshirani 1993, percentile interval).
+    """A sum over a sum, with the interval of cases drawn again.
 
     Cases, not lesions, since lesions of one patient resemble one another.
     """
@@ -93,9 +114,9 @@ def _bootstrapped(tops: Sequence[float], bottoms: Sequence[float]) -> Estimate |
     value, counted = float(top.sum() / total), round(total)
     if np.count_nonzero(bottom) < 2:
         return Estimate(value=value, of=counted)
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(SEED)
     drawn = rng.integers(0, len(top), size=(DRAWS, len(top)))
     sums = bottom[drawn].sum(axis=1)
     ratios = top[drawn].sum(axis=1)[sums > 0] / sums[sums > 0]
-    low, high = np.quantile(ratios, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(value=value, low=float(low), high=float(high), of=counted)
+    low, high = interval(ratios)
+    return Estimate(value=value, low=low, high=high, of=counted)

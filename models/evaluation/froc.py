@@ -2,130 +2,30 @@
 
 A curve as LUNA16 draws it (Setio et al. 2017, Medical Image Analysis 42:1-13, after Niemeijer et
 al. 2011 and Bunch et al. 1978): every score is a threshold; at each, the share of counted nodules
-that some finding hits, and how many findings a scan hit nothing. A second finding on a nodule is
-neither hit nor false, and so is one on a nodule that is not counted (too small, marked by too few
-readers, on LUNA16's list of exclusions).
+that some finding hits, and how many findings a scan hit nothing
+(:func:`models.evaluation.judging.judge`).
 
 Two ways from LUNA16's own script: the sensitivity at a rate is that of a threshold that exists
 (the last one that keeps the rate), not interpolated between two; and findings with equal scores
 come in together. Where there are many scans neither can be seen.
-
-Positions are LPS mm.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from dataclasses import field as attribute
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from imaging.geometry import Point
-from models.evaluation.estimate import LEVEL, Estimate, exact_share, mean_of, share_of
+from models.evaluation.estimate import SEED, Estimate, exact_share, interval, mean_of, share_of
+from models.evaluation.judging import JudgedScan
 
 RATES = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0)
 """False findings a scan at which LUNA16 reads the curve; their mean sensitivity is the CPM."""
 DRAWS = 1000
-SEED = 1
-LEAST_REACH_MM = 5.0
-
-Reach = Callable[[float], float]
-"""How far (mm) from a nodule's centre a finding's centre may lie, by the nodule's diameter (mm)."""
 Floats = NDArray[np.float64]
-
-
-def within_radius(diameter_mm: float) -> float:
-    """LUNA16's rule: half the diameter."""
-    return diameter_mm / 2
-
-
-def within_5_mm(diameter_mm: float) -> float:
-    """Ours: half the diameter, but at least 5 mm; nobody clicks a 4 mm nodule to 2 mm."""
-    return max(LEAST_REACH_MM, diameter_mm / 2)
-
-
-RULES: Mapping[str, Reach] = {"luna16": within_radius, "5mm": within_5_mm}
-"""Hit rules by the names that the command line takes."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What the model marked: centre in LPS mm, and its score."""
-
-    centre_mm: Point
-    score: float
-
-
-@dataclass(frozen=True)
-class Truth:
-    """A marked nodule: centre in LPS mm, diameter in mm.
-
-    Attributes:
-        counted: False where finding it earns nothing and costs nothing.
-        groups: what it is counted under as well, e.g. ``size 6 to 8 mm``.
-    """
-
-    centre_mm: Point
-    diameter_mm: float
-    counted: bool = True
-    groups: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class JudgedNodule:
-    """A counted nodule; ``score`` of the best finding on it, None where it was missed.
-
-    ``finding`` is that finding's index among those given.
-    """
-
-    truth: Truth
-    score: float | None
-    finding: int | None = None
-
-
-@dataclass(frozen=True)
-class JudgedScan:
-    """One scan: its counted nodules, and the scores of its false findings."""
-
-    name: str
-    nodules: tuple[JudgedNodule, ...]
-    false: tuple[float, ...]
-    fold: str = ""
-    false_at: tuple[int, ...] = attribute(default=(), compare=False)
-    """Indices of the false findings among those given."""
-
-
-def judge(
-    name: str,
-    findings: Sequence[Finding],
-    truths: Sequence[Truth],
-    reach: Reach = within_5_mm,
-    *,
-    fold: str = "",
-) -> JudgedScan:
-    """Which nodules the findings hit, at any threshold, and which findings hit none."""
-    best: list[int | None] = [None] * len(truths)
-    false = []
-    order = sorted(range(len(findings)), key=lambda n: -findings[n].score)
-    centres = np.array([t.centre_mm for t in truths], np.float64).reshape(-1, 3)
-    reaches = np.array([reach(t.diameter_mm) for t in truths])
-    for n in order:
-        away = np.linalg.norm(centres - np.asarray(findings[n].centre_mm), axis=1)
-        hit = np.flatnonzero(away <= reaches)
-        if not len(hit):
-            false.append(n)
-        for t in hit:
-            if best[t] is None:
-                best[t] = n
-    nodules = tuple(
-        JudgedNodule(truth, None if n is None else findings[n].score, n)
-        for truth, n in zip(truths, best, strict=True)
-        if truth.counted
-    )
-    return JudgedScan(name, nodules, tuple(findings[n].score for n in false), fold, tuple(false))
 
 
 @dataclass(frozen=True, eq=False)
@@ -371,5 +271,5 @@ def _estimate(value: float, spread: Floats, nodules: int) -> Estimate:
     spread = spread[np.isfinite(spread)]
     if not len(spread):
         return Estimate(value=float(value), of=nodules)
-    low, high = np.quantile(spread, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(value=float(value), low=float(low), high=float(high), of=nodules)
+    low, high = interval(spread)
+    return Estimate(value=float(value), low=low, high=high, of=nodules)

@@ -1,15 +1,14 @@
 """A nodule model over hundreds of scans: resumable, and read at the end as a FROC curve.
 
-Each scan's record is one JSON line, written and flushed before the next scan begins; a run that
-was stopped goes on after the last whole line. The first line says which model and which set the
-records are of.
+Each scan's record is one JSON line, written before the next scan begins; a run that was stopped
+goes on after the last whole line. The first line says which model and which set the records are
+of.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -17,16 +16,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imaging.errors import ImagingError
 from models.errors import DatasetError, InputRefused, PatchRefused
-from models.evaluation.froc import RULES
+from models.evaluation.evaluate import Excluded, Progress
+from models.evaluation.judging import RULES
 from models.evaluation.labelled.case import LeftOut
+from models.evaluation.nodule_figures import Figures, by_fold, figures
 from models.evaluation.nodule_table import figures_table
-from models.evaluation.nodules import Figures, NoduleCase, ScanRecord, by_fold, figures, run_scan
+from models.evaluation.nodules import NoduleCase, ScanRecord, run_scan
 from models.loaded import LoadedModel
 from models.runner import Runner
 
 log = logging.getLogger(__name__)
-
-Progress = Callable[[str], None]
 
 
 class _Value(BaseModel):
@@ -40,13 +39,6 @@ class Header(_Value):
     version: str
     fingerprint: str
     dataset: str = Field(description="with the options that change what is marked")
-
-
-class Unused(_Value):
-    """A scan in no figure, with the reason."""
-
-    name: str
-    reason: str
 
 
 class NoduleEvaluation(_Value):
@@ -66,7 +58,7 @@ class NoduleEvaluation(_Value):
     all: Figures
     folds: dict[str, Figures] = {}
     scans: int
-    unused: tuple[Unused, ...] = ()
+    unused: tuple[Excluded, ...] = ()
 
     def table(self) -> str:
         """The figures for people, English, fixed width."""
@@ -92,15 +84,16 @@ def read_records(path: Path, header: Header) -> list[ScanRecord]:
     """
     if not path.exists() or not path.stat().st_size:
         return []
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        path.write_text(whole, encoding="utf-8")
-    lines = whole.splitlines()
-    if not lines:
-        return []
     try:
-        begun = Header.model_validate_json(lines[0])
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: cannot be read ({error}); name another with --out") from error
+    whole = text[: text.rfind("\n") + 1]
+    lines = whole.splitlines()
+    if not lines and header.model_dump_json().startswith(text):
+        return []  # stopped within the first line
+    try:
+        begun = Header.model_validate_json(lines[0] if lines else text)
         records = [ScanRecord.model_validate_json(line) for line in lines[1:]]
     except ValidationError as error:
         raise DatasetError(
@@ -114,6 +107,8 @@ def read_records(path: Path, header: Header) -> list[ScanRecord]:
             f"({header.fingerprint[:12]}, {header.dataset}); name another file with --out, or "
             "delete this one"
         )
+    if whole != text:
+        path.write_text(whole, encoding="utf-8")  # only now is it known to be ours
     return records
 
 
@@ -139,7 +134,7 @@ def evaluate_nodules(
         cases: read one after another; names differ.
         source: the folder, for people.
         dataset: its kind, with the options that change what is marked.
-        rule: a key of :data:`models.evaluation.froc.RULES`.
+        rule: a key of :data:`models.evaluation.judging.RULES`.
         out: keeps each record; where it is there already, scans in it are not run again.
         left_out: what the set could not offer.
         networks: what runs the model's networks instead of its own.
@@ -147,7 +142,7 @@ def evaluate_nodules(
 
     Raises:
         InferenceFailed: a network could not be run; with ``out`` the run can be resumed.
-        DatasetError: no scan could be used, or ``out`` is another run's.
+        DatasetError: no scan could be used, or ``out`` is another run's or can't be written.
         SpecError: the model looks for no nodules.
     """
     assert rule in RULES, rule
@@ -161,9 +156,8 @@ def evaluate_nodules(
     if done:
         progress(f"{out}: {len(done)} of {len(cases)} scans are there already")
     if out is not None and not kept:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(header.model_dump_json() + "\n", encoding="utf-8")
-    unused = [Unused(name=each.name, reason=each.reason) for each in left_out]
+        _write(out, header, "w")
+    unused = [Excluded(name=each.name, reason=each.reason) for each in left_out]
     for number, case in enumerate(cases, start=1):
         if case.name in kept:
             continue
@@ -173,18 +167,23 @@ def evaluate_nodules(
         except (DatasetError, ImagingError, InputRefused, PatchRefused) as error:
             log.warning("%s: excluded: %s", case.name, error)
             progress(f"{case.name}: EXCLUDED, {error}")
-            unused.append(Unused(name=case.name, reason=str(error)))
+            unused.append(Excluded(name=case.name, reason=str(error)))
             continue
         done.append(record)
         if out is not None:
-            _append(out, record)
+            _write(out, record, "a")
     return _read_out(model, header, source, rule, done, unused, runners)
 
 
-def _append(path: Path, record: ScanRecord) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record.model_dump(mode="json"), ensure_ascii=False) + "\n")
-        file.flush()
+def _write(path: Path, line: Header | ScanRecord, mode: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(line.model_dump_json() + "\n")
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: can't be written ({error}); make room, or name another with --out"
+        ) from error
 
 
 def _read_out(
@@ -193,7 +192,7 @@ def _read_out(
     source: str,
     rule: str,
     records: Sequence[ScanRecord],
-    unused: Sequence[Unused],
+    unused: Sequence[Excluded],
     runners: Mapping[str, Runner],
 ) -> NoduleEvaluation:
     if not any(mark.counted for record in records for mark in record.nodules):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from models.evaluation.estimate import Estimate
 from models.evaluation.froc import Froc, FrocPoint
-from models.evaluation.nodules import Figures
+from models.evaluation.nodule_figures import Figures
 from models.evaluation.table import columns
 
 SHOWN_AT = 1.0
@@ -14,7 +14,7 @@ SHOWN_AT = 1.0
 
 
 def figures_table(title: str, found: Figures) -> str:
-    """Everything in :class:`models.evaluation.nodules.Figures`."""
+    """Everything in :class:`models.evaluation.nodule_figures.Figures`."""
     return "\n".join([title, *froc_lines(found.froc), *_figures(found)])
 
 

@@ -8,10 +8,9 @@ run gives the whole FROC curve and the operating point on it. What came out of a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from imaging.character.diameters import axial
@@ -20,18 +19,9 @@ from imaging.geometry import Point
 from imaging.volume import Region, Volume
 from models.errors import SpecError
 from models.evaluation.agreement import common_voxels, dice
-from models.evaluation.estimate import Estimate, median_of, ratio_of
-from models.evaluation.froc import (
-    RULES,
-    Finding,
-    Froc,
-    JudgedScan,
-    Truth,
-    at_threshold,
-    froc,
-    judge,
-)
-from models.evaluation.strata import ORDER, Places, sphere_mm, voxels_mm
+from models.evaluation.judging import Truth
+from models.evaluation.labelled.case import LeftOut
+from models.evaluation.strata import Places, sphere_mm
 from models.lesions import Candidate, Lesions
 from models.loaded import LoadedModel
 from models.pipeline import find_lesions
@@ -79,6 +69,10 @@ class NoduleCase:
     fold: str = ""
 
 
+Listed = tuple[tuple[NoduleCase, ...], tuple[LeftOut, ...]]
+"""The cases of a set, and what of it could not be one, with the reason."""
+
+
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -112,32 +106,17 @@ class ScanRecord(_Value):
     notes: tuple[str, ...] = ()
 
 
-class AtPoint(_Value):
-    """What the model does at its operating point."""
+def check_task(spec: ModelSpec) -> None:
+    """Raise where the model looks for something else than lung nodules.
 
-    score_threshold: float
-    sensitivity: Estimate
-    false_a_scan: Estimate
-
-
-class Figures(_Value):
-    """What a nodule model finds, misses and imagines on some scans.
-
-    Attributes:
-        froc: the curve, over all counted nodules.
-        at_point: the same at the model's own threshold.
-        dice: median over the nodules found at any threshold of which a mask is known.
-        diameter_bias_mm: found minus marked, mean over the nodules found.
-        diameter_sd_mm: of the same differences.
-        seconds: median a scan.
+    Raises:
+        SpecError: it does.
     """
-
-    froc: Froc
-    at_point: AtPoint
-    dice: Estimate | None
-    diameter_bias_mm: Estimate | None
-    diameter_sd_mm: float | None
-    seconds: Estimate
+    if spec.task != "lung-nodules":
+        raise SpecError(
+            f"{spec.name}: task = {spec.task!r}; lung nodules are looked for by task = "
+            "'lung-nodules'. Without --dataset any model is evaluated, at its operating point"
+        )
 
 
 def wide_open(spec: ModelSpec) -> ModelSpec:
@@ -146,11 +125,7 @@ def wide_open(spec: ModelSpec) -> ModelSpec:
     Raises:
         SpecError: it is no nodule model.
     """
-    if spec.task != "lung-nodules":
-        raise SpecError(
-            f"{spec.name}: task = {spec.task!r}; lung nodules are looked for by task = "
-            "'lung-nodules'. Without --dataset any model is evaluated, at its operating point"
-        )
+    check_task(spec)
     point = spec.operating_point.model_copy(
         update={"score_threshold": LOWEST_SCORE, "most_findings": MOST_FINDINGS}
     )
@@ -197,8 +172,7 @@ def run_scan(
 
 def _found(candidate: Candidate) -> FoundRecord:
     region = candidate.region
-    middle = np.argwhere(region.voxels).mean(axis=0) + np.asarray(region.start)
-    x, y, z = (round(float(v), 2) for v in region.within.to_lps(middle))
+    x, y, z = (round(value, 2) for value in region.centre_mm)
     try:
         diameter = axial(region.voxels, region.within.spacing_mm).long_mm
     except NotCharacterised:
@@ -221,7 +195,7 @@ def _mark(marked: Marked, found: Sequence[Candidate], places: Places | None) -> 
         if region is None:
             points = sphere_mm(truth.centre_mm, truth.diameter_mm)
         else:
-            points = voxels_mm(np.argwhere(region.voxels) + np.asarray(region.start), region.within)
+            points = region.points_mm
         groups += places.groups(points)
     return MarkRecord(
         centre_mm=truth.centre_mm,
@@ -230,68 +204,3 @@ def _mark(marked: Marked, found: Sequence[Candidate], places: Places | None) -> 
         groups=groups,
         dice=overlaps,
     )
-
-
-def judged(record: ScanRecord, rule: str = "5mm") -> JudgedScan:
-    """A scan's record by one of the hit rules (:data:`models.evaluation.froc.RULES`)."""
-    findings = [Finding(f.centre_mm, f.score) for f in record.findings]
-    truths = [Truth(m.centre_mm, m.diameter_mm, m.counted, m.groups) for m in record.nodules]
-    return judge(record.name, findings, truths, RULES[rule], fold=record.fold)
-
-
-def figures(
-    records: Sequence[ScanRecord],
-    threshold: float,
-    *,
-    rule: str = "5mm",
-    false: Mapping[str, Sequence[float]] | None = None,
-    order: Sequence[str] = ORDER,
-) -> Figures:
-    """The figures over some scans.
-
-    Args:
-        records: one a scan.
-        threshold: the model's own, 0 to 1.
-        rule: when a finding hits a nodule.
-        false: scores of a scan's false findings by its name, where they are not its own: a
-            simulation's are those of the lung it was made of.
-        order: of the groups.
-
-    Raises:
-        ValueError: no counted nodule in any of them.
-    """
-    scans = [judged(record, rule) for record in records]
-    if false is not None:
-        scans = [replace(scan, false=tuple(false[scan.name])) for scan in scans]
-    sensitivity, false_a_scan = at_threshold(scans, threshold)
-    pairs = [list(_hits(record, scan)) for record, scan in zip(records, scans, strict=True)]
-    errors = [[found.diameter_mm - mark.diameter_mm for mark, found, _ in p] for p in pairs]
-    flat = [error for each in errors for error in each]
-    return Figures(
-        froc=froc(scans, order=order),
-        at_point=AtPoint(
-            score_threshold=threshold, sensitivity=sensitivity, false_a_scan=false_a_scan
-        ),
-        dice=median_of([[d for _, _, d in p if d is not None] for p in pairs]),
-        diameter_bias_mm=ratio_of([sum(e) for e in errors], [len(e) for e in errors]),
-        diameter_sd_mm=float(np.std(flat, ddof=1)) if len(flat) > 1 else None,
-        seconds=median_of([[record.seconds] for record in records])
-        or Estimate(value=float("nan"), of=0),
-    )
-
-
-def _hits(
-    record: ScanRecord, scan: JudgedScan
-) -> Iterator[tuple[MarkRecord, FoundRecord, float | None]]:
-    """Counted nodules that were found, what found them, and the Dice where a mask is known."""
-    counted = [mark for mark in record.nodules if mark.counted]
-    for mark, nodule in zip(counted, scan.nodules, strict=True):
-        if nodule.finding is not None:
-            agreement = None if mark.dice is None else mark.dice.get(nodule.finding, 0.0)
-            yield mark, record.findings[nodule.finding], agreement
-
-
-def by_fold(records: Sequence[ScanRecord]) -> dict[str, list[ScanRecord]]:
-    """The scans by the fold they are in, folds in order."""
-    folds = sorted({record.fold for record in records})
-    return {fold: [r for r in records if r.fold == fold] for fold in folds}

@@ -11,6 +11,7 @@ import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 from models.errors import RuntimeMissing, SpecError
 from models.export import onnx_file_of
@@ -81,11 +82,11 @@ def quantise(source: Source, patches: Sequence[Batch], path: Path) -> None:
     log.info("%s: int8 from %d patches: %s", where, len(patches), path)
 
 
-def _save(openvino: object, model: object, path: Path) -> None:
+def _save(openvino: ModuleType, model: object, path: Path) -> None:
     """Both files at once in their place; ``.xml`` last, since it is what is looked for."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".int8-") as beside:
         made = Path(beside) / path.name
-        openvino.save_model(model, str(made), compress_to_fp16=False)  # type: ignore[attr-defined]
+        openvino.save_model(model, str(made), compress_to_fp16=False)
         made.with_suffix(".bin").replace(path.with_suffix(".bin"))
         made.replace(path)

@@ -9,7 +9,6 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from imaging.geometry import Grid
 from imaging.lungs import LungMask
 
 SIZES_MM = ((0.0, 4.0), (4.0, 6.0), (6.0, 8.0), (8.0, 10.0), (10.0, 20.0), (20.0, math.inf))
@@ -79,7 +78,7 @@ class Places:
     def groups(self, points_mm: NDArray[np.float64]) -> tuple[str, ...]:
         """The place groups of a nodule given by its voxels' positions, LPS mm, [n, 3].
 
-        None where the mask is empty.
+        Empty where the mask is.
         """
         if self._span is None:
             return ()
@@ -100,8 +99,3 @@ def sphere_mm(centre_mm: Sequence[float], diameter_mm: float) -> NDArray[np.floa
     at = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3).astype(float)
     inside = at[np.linalg.norm(at, axis=1) <= diameter_mm / 2]
     return np.asarray(centre_mm, np.float64) + (inside if len(inside) else np.zeros((1, 3)))
-
-
-def voxels_mm(voxels: NDArray[np.int64], grid: Grid) -> NDArray[np.float64]:
-    """Positions of voxels, [n, 3] (k, j, i), LPS mm."""
-    return np.asarray(grid.to_lps(voxels))

@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.lungs.nodules import STRIDE, to_input
-from models.training.insertion import Patch, best_place, insert, make_patch, sham
+from models.training.insertion import best_place, insert, sham
 from models.training.lungs_data import Lung
 from models.training.nodules_data import Nodule, sampling_weights
+from models.training.pool import PatchPool
 from models.training.scanner import another_scanner
 
 SIDE = 64
-POOL = 1500  # nodules kept at 1 mm
-POOL_REUSED = 0.85
 # Towards the small: a scan's common nodules are 4 to 8 mm, the outlined ones larger.
 SCALES = (0.65, 1.25)
 AT_LESIONS, AT_WRONG = 0.12, 0.35  # share of crops cut around real lesions, around mistakes
@@ -81,14 +80,13 @@ class CropMaker:
     heavy: float = 1.0  # how much of the augmentation: 0 none, 1 all of it
 
     def __post_init__(self) -> None:
-        self._weights = sampling_weights(self.nodules)
         self._places = {lung.name: lung.places() for lung in self.lungs}
         # Lungs read completely give truer negatives.
         share = np.array([2.0 if lung.nodule_free else 1.0 for lung in self.lungs])
         self._share = share / share.sum()
         self._mined = Mined()
         self._mined_at = 0.0
-        self._pool: list[Patch] = []
+        self._pool = PatchPool(self.nodules, sampling_weights(self.nodules), SCALES)
 
     def __iter__(self) -> Iterator[Target]:
         while True:
@@ -137,22 +135,6 @@ class CropMaker:
             at = places[rng.integers(len(places))].astype(float)
         return np.asarray(at + rng.uniform(-16, 16, 3))
 
-    def _patch(self) -> Patch:
-        """A nodule, mostly one made earlier in another orientation: making them is what costs."""
-        rng = self.rng
-        if len(self._pool) >= POOL and rng.random() < POOL_REUSED:
-            return self._pool[rng.integers(len(self._pool))].turned(rng)
-        while True:
-            nodule = self.nodules[rng.choice(len(self.nodules), p=self._weights)]
-            patch = make_patch(nodule, rng, SCALES)
-            if patch is not None:
-                break
-        if len(self._pool) < POOL:
-            self._pool.append(patch)
-        else:
-            self._pool[rng.integers(POOL)] = patch
-        return patch.turned(rng)
-
     def _populate(
         self,
         lung: Lung,
@@ -168,7 +150,7 @@ class CropMaker:
         found = list(wanted)
         shams = int(rng.random() < 0.3)
         for n in range(-shams, int(rng.integers(3, 7))):
-            patch = self._patch()
+            patch = self._pool.draw(rng)
             if n < 0:
                 elsewhere = best_place(patch, hu, places, rng)
                 if elsewhere is None:

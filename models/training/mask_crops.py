@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.lungs.nodules import CUBE_SIDE_MM, Candidate, extract_cube, to_input
-from models.training.crops import POOL, POOL_REUSED
-from models.training.insertion import Patch, best_place, insert, make_patch
+from models.training.insertion import best_place, insert
 from models.training.lungs_data import Lesion, Lung
 from models.training.nodules_data import Nodule, sampling_weights
+from models.training.pool import PatchPool
 from models.training.scanner import another_scanner
 
 REAL_SHARE = 0.15
+SCALES = (0.8, 1.25)
 SCANNER = 0.7  # how much of another scanner; masks suffer from blur that finding stands
 # How the detector errs, measured on simulated nodules: about 1 mm an axis, a fifth in diameter.
 CENTRE_SD_MM, CENTRE_SD_DIAMETERS, LOG_DIAMETER_SD = 1.0, 0.06, 0.22
@@ -37,9 +38,8 @@ class CubeMaker:
         # Small nodules are the common case, and the hard one here: draw large ones less often
         # than the detector does.
         weight = np.sqrt(sampling_weights(self.nodules))
-        self._weights = weight / weight.sum()
+        self._pool = PatchPool(self.nodules, weight / weight.sum(), SCALES)
         self._places = {lung.name: lung.places() for lung in self.lungs}
-        self._pool: list[Patch] = []
         # Real lesions wider than the widest cube would teach cut-off masks.
         self._real = [
             (lung, lesion)
@@ -83,7 +83,7 @@ class CubeMaker:
     def _inserted(self) -> tuple[Float, Float, NDArray[np.float64], float] | None:
         rng = self.rng
         lung = self.lungs[rng.integers(len(self.lungs))]
-        patch = self._patch()
+        patch = self._pool.draw(rng)
         spot = best_place(patch, lung.hu, self._places[lung.name], rng)
         if spot is None:
             return None
@@ -96,19 +96,6 @@ class CubeMaker:
         hu = lung.hu[box].astype(np.float32)
         mask = insert(patch, hu, spot - low, rng)
         return hu, mask.astype(np.float32), spot - low + patch.centre, patch.diameter_mm
-
-    def _patch(self) -> Patch:
-        rng = self.rng
-        if len(self._pool) < POOL or rng.random() > POOL_REUSED:
-            nodule = self.nodules[rng.choice(len(self.nodules), p=self._weights)]
-            patch = make_patch(nodule, rng)
-            if patch is not None:
-                if len(self._pool) < POOL:
-                    self._pool.append(patch)
-                else:
-                    self._pool[rng.integers(POOL)] = patch
-                return patch.turned(rng)
-        return self._pool[rng.integers(len(self._pool))].turned(rng)
 
     def _flip(self, image: Float, share: Float) -> tuple[Float, Float]:
         swap = self.rng.random() < 0.3

@@ -24,7 +24,8 @@ import torch
 from numpy.typing import NDArray
 
 from imaging.lungs import lung_mask
-from models.evaluation.froc import RATES, Finding, Froc, JudgedScan, Truth, froc, judge
+from models.evaluation.froc import RATES, Froc, froc
+from models.evaluation.judging import Finding, JudgedScan, Truth, judge
 from models.evaluation.strata import ORDER, size_groups
 from models.lungs.nodules import find_candidates, pad_to_multiple
 from models.training.detector import whole_maps
@@ -34,6 +35,7 @@ from models.training.nodules_data import load_nodules
 from models.training.simulation import as_volume, simulate
 
 LOWEST_SCORE = -6.0
+DRAWS = 200  # enough to choose by; what is published takes models.evaluation.froc.DRAWS
 LEAST_MM = 4.0  # smaller ones earn nothing and cost nothing
 FLIPS = ((), (2,), (1,), (1, 2))  # axes turned round: none, left-right, front-back, both
 
@@ -161,11 +163,13 @@ def score(tried: list[Trial], maps: list[Maps]) -> tuple[list[JudgedScan], list[
     return plain, simulated
 
 
-def report(name: str, plain: list[JudgedScan], simulated: list[JudgedScan]) -> dict[str, object]:
-    """Prints what the checkpoint does; gives the same as values."""
+def report(
+    name: str, plain: list[JudgedScan], simulated: list[JudgedScan], draws: int = DRAWS
+) -> dict[str, object]:
+    """Prints what the checkpoint does; gives the same as values. ``draws`` as in ``froc``."""
     own = {scan.name: scan.false for scan in plain}
     paired = [JudgedScan(s.name, s.nodules, own[s.name]) for s in simulated]
-    both = froc(paired, order=ORDER)
+    both = froc(paired, order=ORDER, draws=draws)
     print(f"\n{name}: CPM {both.cpm}, {both.nodules} insertions of 4 mm and more")
     for scan in plain:
         rows = ", ".join(
@@ -177,7 +181,7 @@ def report(name: str, plain: list[JudgedScan], simulated: list[JudgedScan]) -> d
     _rows("both lungs' false findings", both)
     values: dict[str, object] = {"name": name, "together": both.model_dump(mode="json")}
     for lung in own:
-        alone = froc([s for s in paired if s.name == lung], order=ORDER)
+        alone = froc([s for s in paired if s.name == lung], order=ORDER, draws=draws)
         _rows(f"{lung} alone (CPM {alone.cpm.value:.3f})", alone, groups=False)
         values[lung] = alone.model_dump(mode="json")
     return values
@@ -211,6 +215,9 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=8, help="simulated volumes; default 8")
     parser.add_argument("--a-study", type=int, default=12, help="insertions in each; default 12")
     parser.add_argument("--seed", type=int, default=1, help="of the insertions; default 1")
+    parser.add_argument(
+        "--draws", type=int, default=DRAWS, help="of the intervals' bootstrap; default %(default)s"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     options = parser.parse_args()
@@ -221,11 +228,11 @@ def main() -> None:
     every: list[list[Maps]] = []
     for path in options.checkpoints:
         maps = kept_maps(path, tried, options.cache, flips=options.flips)
-        values.append(report(path.name, *score(tried, maps)))
+        values.append(report(path.name, *score(tried, maps), options.draws))
         every.append(maps)
     if options.together and len(every) > 1:
         mean = [np.asarray(np.mean(m, axis=0), np.float32) for m in zip(*every, strict=True)]
-        values.append(report("all together", *score(tried, mean)))
+        values.append(report("all together", *score(tried, mean), options.draws))
     if options.out is not None:
         options.out.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 

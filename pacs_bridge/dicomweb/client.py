@@ -1,8 +1,10 @@
 """Asking a DICOMweb server: QIDO-RS for what it has, WADO-RS for the objects as it holds them.
 
-The standard library's HTTP is enough: an object goes from the wire to the inbox byte by byte,
-and is never parsed or encoded anew on the way. Proxies and certificates are those of the
-environment.
+On the standard library, not on dicomweb-client: that one parses every object it fetches, so that
+it would have to be encoded anew for the inbox, and has no bound on an answer's size or time. Here
+an object goes from the wire to the inbox byte by byte. Certificates are verified; they and the
+proxies are those of the environment. User and password go to the host that the settings name
+alone, never after a redirect, and stand in no message.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from pacs_bridge.dicomweb.multipart import Malformed, boundary_of, parts
+from pacs_bridge.dicomweb.multipart import BLOCK, Malformed, boundary_of, parts
 from pacs_bridge.errors import PeerBusy, PeerError, PeerRefused, PeerUnreachable
 
 SILENCE_S = 30.0
@@ -37,7 +39,7 @@ class WebArchive:
 
     Args:
         url: where its services are; ``user:password@`` before the host makes it HTTP Basic.
-        timeout_s: longest wait for the connection and for each piece of an answer.
+        timeout_s: longest wait for the connection, and for the whole answer to a question.
     """
 
     def __init__(self, url: str, timeout_s: float = 15.0) -> None:
@@ -69,12 +71,18 @@ class WebArchive:
         # One parameter each: not every server takes several with commas.
         given = [*keys.items(), *(("includefield", field) for field in fields)]
         query = urllib.parse.urlencode(given, quote_via=urllib.parse.quote)
+        until = time.monotonic() + self._timeout_s
+        content = bytearray()
         with self._open(f"{path}?{query}", "application/dicom+json", self._timeout_s) as answer:
-            content = self._read(answer, LARGEST_ANSWER + 1)
-            if answer.status == 204 or not content:
-                return []
-        if len(content) > LARGEST_ANSWER:
-            raise PeerRefused(f"{self} answered {path} with more than {LARGEST_ANSWER} bytes")
+            while piece := self._read(answer, BLOCK, path, until):
+                content += piece
+                if len(content) > LARGEST_ANSWER:
+                    raise PeerRefused(
+                        f"{self} answered {path} with more than {LARGEST_ANSWER} bytes. See there "
+                        "whether it heeds PatientID and StudyDate"
+                    )
+        if not content:  # 204: nothing matches
+            return []
         try:
             return [Dataset.from_json(item) for item in json.loads(content)]
         except Exception as error:  # pydicom raises anything over a damaged value
@@ -94,16 +102,11 @@ class WebArchive:
         path = f"studies/{study_uid}" + (f"/series/{series_uid}" if series_uid else "")
         left = min(max(1.0, until - time.monotonic()), SILENCE_S)
         with self._open(path, _OBJECTS, left) as answer:
-
-            def read(size: int) -> bytes:
-                if time.monotonic() > until:
-                    raise PeerBusy(f"{self}: {path} took too long")
-                # What is there now, so that the time is looked at again before more is awaited.
-                return bytes(self._guarded(lambda: answer.read1(size)))
-
             try:
                 boundary = boundary_of(answer.headers.get("Content-Type", ""))
-                yield from parts(read, boundary, LARGEST_OBJECT)
+                yield from parts(
+                    lambda size: self._read(answer, size, path, until), boundary, LARGEST_OBJECT
+                )
             except Malformed as error:
                 raise PeerBusy(f"{self}: the answer to {path} is cut off or wrong: {error}") from (
                     error
@@ -114,14 +117,18 @@ class WebArchive:
     def _open(self, path: str, accept: str, timeout_s: float) -> http.client.HTTPResponse:
         request = urllib.request.Request(f"{self._url}/{path}", headers={"Accept": accept})
         if self._authorization:
-            request.add_header("Authorization", f"Basic {self._authorization}")
+            basic = f"Basic {self._authorization}"
+            request.add_unredirected_header("Authorization", basic)
         answer: http.client.HTTPResponse = self._guarded(
             lambda: urllib.request.urlopen(request, timeout=timeout_s)
         )
         return answer
 
-    def _read(self, answer: http.client.HTTPResponse, size: int) -> bytes:
-        content: bytes = self._guarded(lambda: answer.read(size))
+    def _read(self, answer: http.client.HTTPResponse, size: int, path: str, until: float) -> bytes:
+        """What is there now, so that the time is looked at again before more is awaited."""
+        if time.monotonic() > until:
+            raise PeerBusy(f"{self}: {path} took too long")
+        content: bytes = self._guarded(lambda: answer.read1(size))
         return content
 
     def _guarded(self, act: Callable[[], Any]) -> Any:

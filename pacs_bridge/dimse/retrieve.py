@@ -102,6 +102,10 @@ class Wanted:
         return keys
 
 
+class UnknownHere(PeerRefused):
+    """The node does not know our AE title as a destination: no C-MOVE will ever come."""
+
+
 class Retriever(Peer):
     """A DICOM node that things are fetched from."""
 
@@ -111,6 +115,7 @@ class Retriever(Peer):
         Raises:
             PeerUnreachable, PeerRefused, PeerBusy: with the answer; also when not everything
                 came, or not in time.
+            UnknownHere: our AE title is no destination there.
         """
         with self._association([build_context(_MOVE)]) as association:
             self._patient(association, wanted)
@@ -220,9 +225,10 @@ class Retriever(Peer):
         done = _count(answer, "NumberOfCompletedSuboperations")
         failed = _count(answer, "NumberOfFailedSuboperations")
         if status == _UNKNOWN_DESTINATION:
-            raise PeerRefused(
+            raise UnknownHere(
                 f"{self} answered {what} with 0x{status:04X}: it does not know {self._our_ae} as a "
-                "destination. Enter our AE title, address and port there"
+                "destination. Enter our AE title, address and port there, or set priors.method to "
+                'c-get, or priors.find to "store"'
             )
         error = self._error_of(answer, what)
         if error is not None:

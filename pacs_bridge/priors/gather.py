@@ -1,8 +1,8 @@
 """The step before the analysis: earlier chest CTs found, and fetched where they are not here.
 
-Bounded by ``priors.wait_s``, and never a reason for a study to fail or to be held up longer:
-whatever comes in between is told in the report and in the audit trail, and the study is read
-without. Done again after a crash it fetches nothing that is here already.
+Bounded by ``priors.wait_s`` (``urgent_wait_s``), and never a reason for a study to fail or to be
+held up longer: whatever comes in between is told in the report and in the audit trail, and the
+study is read without. Done again after a crash it fetches nothing that is here already.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from imaging.notices import Notice, notice
 from imaging.series import SeriesPlan
 from models.spec import ModelSpec
 from models.study.priors import PriorImages
-from pacs_bridge.dimse.retrieve import Wanted
-from pacs_bridge.errors import BridgeError
+from pacs_bridge.dimse.retrieve import UnknownHere, Wanted
+from pacs_bridge.errors import BridgeError, PeerUnreachable
 from pacs_bridge.inbox import Inbox
 from pacs_bridge.priors.archive import Archive, open_archive
 from pacs_bridge.priors.choice import EarlierStudy, candidates, order_series, parse_date, period
@@ -67,17 +67,22 @@ class Priors:
         self._store = store
         self._archive = open_archive(settings, inbox)
 
-    def gather(self, study_uid: str, plan: SeriesPlan, spec: ModelSpec) -> Gathered:
+    def gather(
+        self, study_uid: str, plan: SeriesPlan, spec: ModelSpec, *, urgent: bool = False
+    ) -> Gathered:
         """Look for earlier examinations of the patient of a study.
 
         Args:
             study_uid: the study that is about to be read.
             plan: the series chosen of it.
             spec: the model that will read it, and the earlier ones.
+            urgent: it waits ``priors.urgent_wait_s`` at most.
         """
         if self._settings.priors.find == "off":
             return NOTHING
-        search = _Search(self._settings, self._held, self._store, self._archive, study_uid, spec)
+        search = _Search(
+            self._settings, self._held, self._store, self._archive, study_uid, spec, urgent
+        )
         try:
             return search.run(plan)
         except Exception as error:  # the loop boundary: whatever came, the study is read
@@ -95,17 +100,18 @@ class _Search:
     archive: Archive | None
     study_uid: str
     spec: ModelSpec
+    urgent: bool
     until: float = 0.0
     notices: list[Notice] = field(default_factory=list)
     priors: list[PriorImages] = field(default_factory=list)
-    late: bool = False
-    """A fetch came to nothing because the time was up: no other is begun."""
+    fetching: bool = True
+    """False once the time is up, or the PACS can't be reached or doesn't know us at all."""
     asked: bool = True
     """Whether everywhere could be looked in."""
 
     def run(self, plan: SeriesPlan) -> Gathered:
         wanted = self.settings.priors
-        self.until = time.monotonic() + wanted.wait_s
+        self.until = time.monotonic() + self._patience[1]
         verdict = next(v for v in plan.verdicts if v.series_uid == plan.chosen)
         images = self.store.instances_of(self.study_uid)
         header = read_header(next(i.path for i in images if i.series_uid == plan.chosen))
@@ -122,13 +128,24 @@ class _Search:
         for study, reason in choice.refused:
             self._refuse(study, reason)
         for study in choice.chosen[: wanted.most + SPARE_TRIES]:
-            if len(self.priors) < wanted.most and (study.held or not self.late):
+            if len(self.priors) < wanted.most and (study.held or self.fetching):
                 self._try(study, person, verdict.description)
         if not self.priors and not choice.chosen and self.asked:
             where = self.everywhere
             self.notices.append(notice("no-prior", years=wanted.years, where=where))
             self._note("no-prior", f"none of the last {wanted.years:g} years in {where.en}")
         return self._done()
+
+    @property
+    def _patience(self) -> tuple[str, float]:
+        """The setting that bounds this study's wait, and its seconds."""
+        key = "urgent_wait_s" if self.urgent else "wait_s"
+        return f"priors.{key}", getattr(self.settings.priors, key)
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self.until:
+            key, seconds = self._patience
+            raise BridgeError(f"no time left of the {seconds:g} s ({key})")
 
     # finding -----------------------------------------------------------------------------
 
@@ -182,9 +199,10 @@ class _Search:
             try:
                 images = self._fetched(study, like, self.archive) or images
             except (BridgeError, OSError) as error:
+                lost = isinstance(error, (PeerUnreachable, UnknownHere))
+                self.fetching = not lost and time.monotonic() <= self.until
                 log.warning("study %s: prior %s: %s", self.study_uid, study.study_uid, error)
                 self._note("prior-not-fetched", f"{_named(study)}: {error}")
-                self.late = time.monotonic() > self.until
                 told = notice("prior-not-fetched", date=_date(study), problem=str(error))
                 self.notices.append(told)
                 return
@@ -213,8 +231,7 @@ class _Search:
         )
         reason: Text | None = None
         for series_uid in self._series(study, like, archive):
-            if time.monotonic() > self.until:
-                raise BridgeError(f"no time left of the {limits.wait_s:g} s (priors.wait_s)")
+            self._check_time()
             self._bring(study, Wanted(study.study_uid, series_uid, self.until, too_much), archive)
             images = self.held.suiting(study, self.spec)
             if isinstance(images, PriorImages):
@@ -225,8 +242,7 @@ class _Search:
     def _series(self, study: EarlierStudy, like: str, archive: Archive) -> Sequence[str | None]:
         """The series to fetch, the best first; the whole study where the PACS tells of none."""
         limits = self.settings.priors
-        if time.monotonic() > self.until:
-            raise BridgeError(f"no time left of the {limits.wait_s:g} s (priors.wait_s)")
+        self._check_time()
         known = archive.series(study.study_uid)
         if known:
             new = [s for s in known if self.held.count(study.study_uid, s.series_uid) != s.images]

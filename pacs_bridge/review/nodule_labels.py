@@ -13,9 +13,15 @@ NODULE_LABELS: dict[str, Text] = {
         ("margin", "Margin", "边缘"),
         ("character", "Character", "结节特征"),
         ("hints", "Likelihood of malignancy, by method", "恶性可能性（按方法）"),
-        ("hint-inputs", "from {inputs}", "依据：{inputs}"),
+        ("hint-inputs", "from ", "依据："),
+        ("and-then", "; ", "；"),
         ("hints-note", "A hint for the reader; no diagnosis.", "仅供参考，并非诊断。"),
-        ("why-picture", "Why it was flagged", "标记依据"),
+        ("why-picture",
+         "Why it was flagged. Left: the place and its score. Middle: what the score hangs on; the "
+         "score without the most telling part. Right: the place drawn without the lesion, and its "
+         "score.",
+         "标记依据。左：病灶及分值；中：影响分值的区域，去除影响最大的部分后的分值；"
+         "右：去除病灶后的图像及分值。"),
         ("why-alt", "What made the model mark finding {n}", "模型标记病灶 {n} 的依据"),
         ("decides", "decides {guideline}", "决定 {guideline}"),
         # guidelines
@@ -27,8 +33,8 @@ NODULE_LABELS: dict[str, Text] = {
         ("rule", "Rule", "适用条目"),
         ("why-this", "What decided it", "判定依据"),
         ("source", "Source", "出处"),
-        ("own-category", "Set by {name}: {category}. Computed: {computed}",
-         "{name} 判定：{category}。软件计算：{computed}"),
+        ("own-category", "Changed to {category} ({name}). Computed: {computed}",
+         "已改为 {category}（{name}）。软件计算：{computed}"),
         ("computed-advice", "For the computed category", "针对软件计算的分类"),
         ("computed-none", "none", "无"),
         ("override", "Set another category", "更改分类"),
@@ -62,7 +68,7 @@ NODULE_LABELS: dict[str, Text] = {
         ("fact-prior_lung_rads", "Previous Lung-RADS", "上次 Lung-RADS"),
         ("fact-lungs_incomplete", "Part of the lungs not assessable", "部分肺野无法评估"),
         ("fact-infection_suspected", "Infection or inflammation suspected", "疑似感染或炎症"),
-        ("fact-suspicious_features", "Other suspicious features (4X)", "其他可疑征象（4X）"),
+        ("fact-suspicious_features", "Suspicious features confirmed (4X)", "已确认可疑征象（4X）"),
         ("fact-significant_other", "Other significant finding (S)", "其他有临床意义的发现（S）"),
         # comparison
         ("comparison", "Compared with {date}", "与 {date} 比较"),

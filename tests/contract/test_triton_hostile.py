@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,117 +16,11 @@ import numpy as np
 import pytest
 
 from models.errors import EndpointFailed, OutOfMemory, SpecError
-from models.runtime.source import OnnxFile, TritonModel
-from models.runtime.triton import TritonRuntime, shared_memory
-from models.runtime.triton.repository import TritonExport, export_triton
-from tests.contract.runtime_suite import expected, write_network
-from tests.contract.tritonserver import Triton, running_triton
+from models.runtime.triton import shared_memory
+from tests.contract.liar import DESCRIBED, LENGTH, ONES, Handler, Liar, dump, opened, output
 from tests.network.orthanc import free_port
 
-ONES = np.ones((2, 1, 4, 4, 4), np.float32)
 SHORT_S = 0.4
-DESCRIBED: dict[str, Any] = {
-    "name": "one",
-    "versions": ["1"],
-    "platform": "onnxruntime_onnx",
-    "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 1, -1, -1, -1]}],
-    "outputs": [
-        {"name": "y", "datatype": "FP32", "shape": [-1, 2, -1, -1, -1]},
-        {"name": "z", "datatype": "FP32", "shape": [-1, 1, -1, -1, -1]},
-    ],
-}
-LENGTH = "Inference-Header-Content-Length"
-
-
-class Liar(ThreadingHTTPServer):
-    """Describes a model as Triton does, and then does what a test wants with inferences."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.described: Any = DESCRIBED
-        self.ready = 200
-        self.infer: Callable[[_Handler], None] = lambda handler: handler.good()
-        self.register = 200
-        self.inferences = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that hang up are what this is about."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Liar
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Quiet."""
-
-    def do_GET(self) -> None:
-        if self.path.endswith("/systemsharedmemory/status"):
-            self.answer(b"[]")
-        elif self.path.endswith("/ready"):
-            self.answer(b"", self.server.ready)
-        elif self.path.endswith("/config"):
-            self.answer(json.dumps({"max_batch_size": 8}).encode())
-        else:
-            described = self.server.described
-            self.answer(described if isinstance(described, bytes) else _dump(described))
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path.endswith("/infer"):
-            self.server.inferences += 1
-            self.server.infer(self)
-        else:
-            self.answer(b'{"error": "Unable to open shared memory region"}', self.server.register)
-
-    def answer(self, body: bytes, status: int = 200, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in ({"Content-Length": str(len(body))} | headers).items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def good(self, n: int = 2, **changes: Any) -> None:
-        """A right answer, in which ``changes`` are made to output y, and ``drop`` leaves it out."""
-        y = np.arange(n * 2 * 64, dtype=np.float32)
-        z = np.ones(n * 64, np.float32)
-        outputs: list[dict[str, Any]] = [
-            _output("z", [n, 1, 4, 4, 4], z),
-            _output("y", [n, 2, 4, 4, 4], y) | changes,
-        ]
-        header = _dump({"model_name": "one", "outputs": outputs})
-        body = header + z.tobytes() + y.tobytes()
-        self.answer(body, **{LENGTH: str(len(header))})
-
-
-def _dump(value: Any) -> bytes:
-    return json.dumps(value).encode()
-
-
-def _output(name: str, shape: list[int], data: np.ndarray) -> dict[str, Any]:
-    size = {"binary_data_size": data.nbytes}
-    return {"name": name, "datatype": "FP32", "shape": shape, "parameters": size}
-
-
-@pytest.fixture
-def liar() -> Iterator[Liar]:
-    server = Liar()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def opened(url: str, timeout_s: float = 5.0, **more: Any) -> TritonRuntime:
-    return TritonRuntime(TritonModel(url, "one", timeout_s=timeout_s, **more))
 
 
 # --- what it does with an inference ------------------------------------------------------------
@@ -143,12 +35,12 @@ def test_a_right_answer_is_taken_in_the_model_s_order(liar: Liar) -> None:
     assert liar.inferences == 1
 
 
-def _late(handler: _Handler) -> None:
+def _late(handler: Handler) -> None:
     time.sleep(3 * SHORT_S)
     handler.good()
 
 
-def _drips(handler: _Handler) -> None:
+def _drips(handler: Handler) -> None:
     handler.send_response(200)
     handler.send_header("Content-Length", "1000")
     handler.end_headers()
@@ -158,7 +50,7 @@ def _drips(handler: _Handler) -> None:
             time.sleep(SHORT_S / 4)
 
 
-def _drips_its_headers(handler: _Handler) -> None:
+def _drips_its_headers(handler: Handler) -> None:
     handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
     with suppress(OSError):
         for number in range(50):
@@ -167,7 +59,7 @@ def _drips_its_headers(handler: _Handler) -> None:
 
 
 @pytest.mark.parametrize("how", [_late, _drips, _drips_its_headers])
-def test_a_late_answer_is_not_waited_for(liar: Liar, how: Callable[[_Handler], None]) -> None:
+def test_a_late_answer_is_not_waited_for(liar: Liar, how: Callable[[Handler], None]) -> None:
     """Not twice either: the study would stand for double the time."""
     liar.infer = how
     with closing(opened(liar.url, SHORT_S)) as runtime:
@@ -183,25 +75,25 @@ def test_a_late_answer_is_not_waited_for(liar: Liar, how: Callable[[_Handler], N
         assert len(runtime.run(ONES)) == 2
 
 
-def _closes(handler: _Handler) -> None:
+def _closes(handler: Handler) -> None:
     handler.connection.shutdown(socket.SHUT_RDWR)
     handler.close_connection = True
 
 
-def _stops_in_the_middle(handler: _Handler) -> None:
+def _stops_in_the_middle(handler: Handler) -> None:
     handler.answer(b"{", **{"Content-Length": "5000"})
     _closes(handler)
 
 
 @pytest.mark.parametrize("how", [_closes, _stops_in_the_middle])
-def test_a_lost_connection_is_tried_once_more(liar: Liar, how: Callable[[_Handler], None]) -> None:
+def test_a_lost_connection_is_tried_once_more(liar: Liar, how: Callable[[Handler], None]) -> None:
     liar.infer = how
     with closing(opened(liar.url)) as runtime:
         with pytest.raises(EndpointFailed, match="check that the server runs"):
             runtime.run(ONES)
         assert liar.inferences == 2
 
-        def once(handler: _Handler) -> None:
+        def once(handler: Handler) -> None:
             liar.infer = lambda again: again.good()
             how(handler)
 
@@ -237,7 +129,7 @@ def test_no_memory_over_there_is_told_apart(liar: Liar) -> None:
         runtime.run(ONES)
 
 
-HEADER = _dump({"outputs": [_output("y", [2, 2, 4, 4, 4], np.zeros(256, np.float32))]})
+HEADER = dump({"outputs": [output("y", [2, 2, 4, 4, 4], np.zeros(256, np.float32))]})
 NESTED = b"[" * 100_000
 
 
@@ -268,10 +160,10 @@ NESTED = b"[" * 100_000
         (lambda h: h.good(parameters={}, data=[1.0, 2.0]), "2 values came"),
     ],
 )
-def test_a_wrong_answer_is_refused(liar: Liar, how: Callable[[_Handler], None], words: str) -> None:
+def test_a_wrong_answer_is_refused(liar: Liar, how: Callable[[Handler], None], words: str) -> None:
     """None of them may become a result."""
 
-    def last(handler: _Handler) -> None:
+    def last(handler: Handler) -> None:
         how(handler)
         handler.close_connection = True
 
@@ -389,98 +281,3 @@ def test_without_room_for_shared_memory_the_network_carries_it(
         with caplog.at_level(logging.WARNING):
             assert len(runtime.run(ONES)) == 2
     assert "sent over the network" in caplog.text
-
-
-# --- a network between us and a real server ----------------------------------------------------
-
-
-class Cable:
-    """Carries bytes to a port, until it is cut or stuck."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._open: list[socket.socket] = []
-        self.stuck = threading.Event()
-        self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def cut(self) -> None:
-        """End what is open; new connections are carried again."""
-        for end in self._open:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        self._open.clear()
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self.cut()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                far = socket.create_connection(("127.0.0.1", self._port))
-                self._open += [near, far]
-                for one, other in ((near, far), (far, near)):
-                    threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
-
-    def _carry(self, one: socket.socket, other: socket.socket) -> None:
-        with suppress(OSError):
-            while data := one.recv(65536):
-                while self.stuck.is_set():
-                    time.sleep(0.02)
-                other.sendall(data)
-        for end in (one, other):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
-    folder = tmp_path_factory.mktemp("triton")
-    source = OnnxFile(write_network(folder / "one.onnx"))
-    export_triton(source, folder / "repository", TritonExport("one", backend="python", threads=1))
-    with running_triton(folder / "repository", folder) as server:
-        yield server
-
-
-@contextmanager
-def cabled(url: str) -> Iterator[tuple[Cable, str]]:
-    scheme, _, port = url.rpartition(":")
-    cable = Cable(int(port))
-    try:
-        yield cable, f"{scheme}:{cable.port}"
-    finally:
-        cable.stuck.clear()
-        cable.close()
-
-
-@pytest.mark.parametrize("scheme", ["http", "grpc"])
-@pytest.mark.parametrize("shared", [False, True])
-def test_a_network_that_hangs_and_one_that_breaks(real: Triton, scheme: str, shared: bool) -> None:
-    with cabled(getattr(real, scheme)) as (cable, url):
-        runtime = opened(url, timeout_s=2.0, shared_memory=shared)
-        for _ in range(2):
-            assert runtime.run(ONES)[0] == pytest.approx(expected(ONES), abs=1e-3)
-        cable.cut()
-        assert runtime.run(ONES)[0] == pytest.approx(expected(ONES), abs=1e-3)
-        cable.stuck.set()
-        start = time.monotonic()
-        with pytest.raises(EndpointFailed, match="no whole answer in time"):
-            runtime.run(ONES)
-        assert time.monotonic() - start < 6
-        cable.stuck.clear()
-        assert runtime.run(ONES)[0] == pytest.approx(expected(ONES), abs=1e-3)
-        runtime.close()
-    assert not list(Path("/dev/shm").glob(f"preread-{os.getpid()}-*"))
-
-
-@pytest.mark.parametrize("scheme", ["http", "grpc"])
-@pytest.mark.parametrize(("model", "version"), [("two", ""), ("one", "7")])
-def test_a_model_that_is_not_served(real: Triton, scheme: str, model: str, version: str) -> None:
-    url = getattr(real, scheme)
-    with pytest.raises(EndpointFailed, match=f"model {model}"):
-        TritonRuntime(TritonModel(url, model, version=version))

@@ -127,6 +127,12 @@ def write(browser: Browser, field: str, note: str, text: str) -> None:
     wait_for(browser, lambda b: b.find_element(By.CSS_SELECTOR, note).text == saved)
 
 
+def press(browser: Browser, *keys: str) -> None:
+    """Type keys where the focus is."""
+    for key in keys:
+        browser.switch_to.active_element.send_keys(key)
+
+
 def press_sign(browser: Browser, name: str = "", organization: str = "") -> None:
     """Press "Sign report"; name and organization where nobody is logged in."""
     for field, text in (("#signer-name", name), ("#signer-organization", organization)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from imaging.report import FindingReview, Verdict
 from pacs_bridge.review import RunningServer, create_app, serve_in_thread
 from pacs_bridge.settings import Settings
 from pacs_bridge.states import State
-from pacs_bridge.store import Store, open_store
+from pacs_bridge.store import Store
 from tests.e2e.browser import (
     Browser,
     accept,
@@ -26,43 +25,16 @@ from tests.e2e.browser import (
     forget,
     log_in,
     open_study,
+    press,
     press_sign,
     problem,
     reject,
     sign,
-    start_browser,
     wait_for,
     write_impression,
 )
 from tests.network.review_samples import SampleStudio, add, fill, report, supersede
 from tests.network.review_site import ZHANG
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    started = start_browser()
-    yield started
-    started.quit()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(f"sqlite:///{tmp_path / 'preread.sqlite'}")
-
-
-@pytest.fixture
-def server(tmp_path: Path, store: Store, browser: Browser) -> Iterator[RunningServer]:
-    settings = Settings.model_validate({"storage": {"folder": str(tmp_path)}})
-    app = create_app(settings, store, SampleStudio(store, tmp_path))
-    running = serve_in_thread(app, "127.0.0.1", 0)
-    yield running
-    forget(browser)
-    running.stop()
-
-
-def press(browser: Browser, *keys: str) -> None:
-    for key in keys:
-        browser.switch_to.active_element.send_keys(key)
 
 
 def label(browser: Browser) -> str:

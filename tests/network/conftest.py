@@ -15,6 +15,7 @@ from pacs_bridge.inbox import Inbox
 from pacs_bridge.settings import ListenerSettings
 from pacs_bridge.store import Instance, Store, open_store
 from tests.network.orthanc import BINARY, Orthanc, free_port, running_orthanc
+from tests.network.review_site import Site, make_site
 
 
 @pytest.fixture
@@ -69,3 +70,9 @@ def dcmtk(tool: str, *arguments: str, timeout: float = 120) -> subprocess.Comple
         env=os.environ | {"TCP_NODELAY": "1"},
         check=False,
     )
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Loopback, nobody logs in."""
+    return make_site(tmp_path)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
@@ -20,10 +19,7 @@ from pydicom.uid import (
     JPEG2000Lossless,
     generate_uid,
 )
-from pynetdicom import AE, evt
-from pynetdicom.sop_class import (  # type: ignore[attr-defined]
-    StudyRootQueryRetrieveInformationModelFind as FIND,
-)
+from pynetdicom import evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from pacs_bridge.dimse.peer import Peer
@@ -31,12 +27,8 @@ from pacs_bridge.errors import PeerBusy, PeerRefused, PeerUnreachable
 from pacs_bridge.part10 import split_file
 from pacs_bridge.settings import PeerSettings
 from tests.network.orthanc import Orthanc, free_port
+from tests.network.scripted_peer import peer_at, scp
 from tests.unit.pacs_bridge.made import ct, saved
-
-
-def peer_at(port: int, timeout_s: float = 10.0, title: str = "ORTHANC") -> Peer:
-    return Peer(PeerSettings(ae_title=title, host="127.0.0.1", port=port), "PREREAD", timeout_s)
-
 
 # a real PACS -------------------------------------------------------------------------------
 
@@ -144,26 +136,6 @@ def test_a_peer_that_hangs_up_at_once_is_unreachable() -> None:
 
 
 # peers that say no -------------------------------------------------------------------------
-
-
-@contextmanager
-def scp(
-    handlers: list[Any],
-    contexts: list[tuple[str, list[str]]],
-    called: bool = False,
-) -> Iterator[int]:
-    """A scripted peer, AE title ORTHANC, on a free port."""
-    ae = AE("ORTHANC")
-    ae.require_called_aet = called
-    for name, syntaxes in contexts:
-        ae.add_supported_context(name, syntaxes)
-    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
-    assert server is not None
-    try:
-        yield server.server_address[1]
-    finally:
-        ae.shutdown()
-
 
 CT = [(CTImageStorage, [ExplicitVRLittleEndian])]
 
@@ -333,80 +305,3 @@ def test_more_kinds_than_one_association_can_negotiate(tmp_path: Path) -> None:
     with scp([(evt.EVT_C_STORE, lambda event: 0)], CT) as port:
         outcomes = peer_at(port).store(objects)
     assert [type(o.error) for o in outcomes] == [PeerRefused] * len(kinds) + [type(None)]
-
-
-# counting ----------------------------------------------------------------------------------
-
-
-def finder(answers: Callable[[Dataset], Iterator[tuple[int, Dataset | None]]]) -> list[Any]:
-    def handle(event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
-        yield from answers(event.identifier)
-
-    return [(evt.EVT_C_FIND, handle)]
-
-
-def found(**values: Any) -> tuple[int, Dataset | None]:
-    match = Dataset()
-    for keyword, value in values.items():
-        setattr(match, keyword, value)
-    return 0xFF00, match
-
-
-FINDER = [(FIND, [ImplicitVRLittleEndian])]
-
-
-def test_where_the_pacs_omits_the_series_count_images_are_listed() -> None:
-    def answers(query: Dataset) -> Iterator[tuple[int, Dataset | None]]:
-        if query.QueryRetrieveLevel == "SERIES":
-            yield found(SeriesInstanceUID="1.1", Modality="CT")
-            yield found(SeriesInstanceUID="1.2", Modality="PR")
-        else:
-            assert query.SeriesInstanceUID == "1.1"
-            for n in range(5):
-                yield found(SOPInstanceUID=f"1.1.{n}")
-
-    with scp(finder(answers), FINDER) as port:
-        assert peer_at(port).count_images("1") == 5
-
-
-def test_where_the_pacs_refuses_series_level_the_study_count_is_used() -> None:
-    def answers(query: Dataset) -> Iterator[tuple[int, Dataset | None]]:
-        if query.QueryRetrieveLevel == "STUDY":
-            yield found(StudyInstanceUID="1", NumberOfStudyRelatedInstances=133)
-        else:
-            yield 0xA900, None
-
-    with scp(finder(answers), FINDER) as port:
-        assert peer_at(port).count_images("1") == 133
-
-
-def test_a_pacs_that_gives_no_count_at_all_is_none() -> None:
-    def answers(query: Dataset) -> Iterator[tuple[int, Dataset | None]]:
-        if query.QueryRetrieveLevel == "STUDY":
-            yield found(StudyInstanceUID="1")
-        else:
-            yield 0xC001, None
-
-    with scp(finder(answers), FINDER) as port:
-        assert peer_at(port).count_images("1") is None
-
-
-def test_a_failing_query_names_level_and_status() -> None:
-    def answers(query: Dataset) -> Iterator[tuple[int, Dataset | None]]:
-        yield 0xA700, None
-
-    with scp(finder(answers), FINDER) as port, pytest.raises(PeerBusy, match="SERIES.*0xA700"):
-        peer_at(port).count_images("1")
-
-
-def test_answers_that_never_end_are_cut_off() -> None:
-    def answers(query: Dataset) -> Iterator[tuple[int, Dataset | None]]:
-        for n in range(10_000):
-            time.sleep(0.05)
-            yield found(SeriesInstanceUID=f"1.{n}", Modality="CT", NumberOfSeriesRelatedInstances=1)
-
-    with scp(finder(answers), FINDER) as port:
-        began = time.monotonic()
-        with pytest.raises(PeerBusy, match="still answers"):
-            peer_at(port, timeout_s=0.5).count_images("1")
-        assert time.monotonic() - began < 8

@@ -6,11 +6,13 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind,
@@ -347,13 +349,19 @@ def test_the_doctor_says_what_is_wrong(site: Site, pacs: Orthanc) -> None:
     assert found.health is Health.NOTE
 
 
-def test_the_doctor_sees_that_c_move_would_not_come(site: Site) -> None:
-    """Orthanc hangs up on strangers; others answer 0xA801 (PS3.4 C.4.2.1.5), as this one does."""
+@contextlib.contextmanager
+def _strange(studies: Sequence[Dataset] = ()) -> Iterator[PeerSettings]:
+    """A PACS that tells of studies and does not know us as a destination.
+
+    Orthanc hangs up on strangers; others answer 0xA801 (PS3.4 C.4.2.1.5), as this one does.
+    """
 
     def move(event: evt.Event) -> Iterator[tuple[None, None]]:
         yield None, None  # unknown destination
 
-    def find(event: evt.Event) -> Iterator[tuple[int, None]]:
+    def find(event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        if event.identifier.QueryRetrieveLevel == "STUDY":
+            yield from ((0xFF00, study) for study in studies)
         yield 0x0000, None
 
     ae = AE("OTHER")
@@ -365,10 +373,33 @@ def test_the_doctor_sees_that_c_move_would_not_come(site: Site) -> None:
     server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     assert server is not None
     try:
-        peer = PeerSettings(ae_title="OTHER", host="127.0.0.1", port=server.server_address[1])
-        good, bad = doctor.priors(site.with_priors(pacs=peer).settings)
+        yield PeerSettings(ae_title="OTHER", host="127.0.0.1", port=server.server_address[1])
     finally:
         server.shutdown()
+
+
+def test_a_pacs_that_c_move_will_not_come_from_costs_one_warning(site: Site) -> None:
+    told = []
+    for date in (OLD, OLDER):
+        header = dcmread(study(site.settings.storage.folder / "there", date)[0])
+        answer = Dataset()
+        for keyword in ("StudyInstanceUID", "StudyDate", "PatientID", "PatientBirthDate"):
+            setattr(answer, keyword, header.get(keyword))
+        answer.StudyDescription, answer.ModalitiesInStudy = "CT chest", "CT"
+        told.append(answer)
+    begun = time.monotonic()
+    with _strange(told) as peer:
+        found = site.with_priors(pacs=peer).gather()
+    assert time.monotonic() - begun < 5
+    (warning,) = found.notices
+    assert warning.code == "prior-not-fetched"
+    assert "Enter our AE title" in warning.text.en and 'priors.find to "store"' in warning.text.en
+    assert len(site.said("prior-not-fetched")) == 1, "the second is not asked for"
+
+
+def test_the_doctor_sees_that_c_move_would_not_come(site: Site) -> None:
+    with _strange() as peer:
+        good, bad = doctor.priors(site.with_priors(pacs=peer).settings)
     assert good.health is Health.GOOD
     assert bad.health is Health.BAD
     assert "does not know PREREAD as a destination" in bad.found and "c-get" in bad.remedy

@@ -17,12 +17,6 @@ from tests.network.review_site import ZHANG, Site, log_in, make_site, page_of
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    """Loopback, nobody logs in."""
-    return make_site(tmp_path)
-
-
-@pytest.fixture
 def locked(tmp_path: Path) -> Site:
     """Readers log in."""
     return make_site(tmp_path, readers=[ZHANG])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -13,13 +12,7 @@ from imaging.report import Report, Verdict
 from pacs_bridge.states import State
 from pacs_bridge.store import Study
 from tests.network.review_samples import add, supersede
-from tests.network.review_site import Site, first, make_site, page_of
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    """Loopback, nobody logs in."""
-    return make_site(tmp_path)
+from tests.network.review_site import Site, first, page_of
 
 
 @pytest.fixture
@@ -57,10 +50,10 @@ def last_event(site: Site, study: Study) -> tuple[str, str]:
     [
         (Language.EN, ("Solid nodule", "right upper lobe", "mean 7.6 mm", "176 – 259 mm³",
                        "92 % of it above", "subpleural, 4 mm", "41 % (95 %: 28 % – 56 %)",
-                       "not a diagnosis", "Grown +1.6 mm", "Lung-RADS 4X", "PET/CT",
+                       "not a diagnosis", "Grown +1.6 mm", "Lung-RADS 4B", "PET/CT",
                        "Compared with 2025-03-02", "doubling time 190 days", "No longer seen")),
         (Language.ZH, ("实性结节", "右肺上叶", "平均 7.6 mm", "胸膜下", "并非诊断", "增大 +1.6 mm",
-                       "Lung-RADS 4X", "与 2025-03-02 比较", "倍增时间 190 天", "已消失")),
+                       "Lung-RADS 4B", "与 2025-03-02 比较", "倍增时间 190 天", "已消失")),
     ],
 )  # fmt: skip
 def test_the_page_tells_everything_of_a_nodule(
@@ -90,8 +83,8 @@ def test_a_report_without_nodules_has_none_of_it(site: Site) -> None:
 
 def test_the_worklist_shows_the_category(site: Site, study: Study) -> None:
     row = site.client.get("/").text.split(f'data-study="{study.study_uid}"')[1].split("</tr>")[0]
-    assert '<span class="badge category">Lung-RADS 4X</span>' in row
-    assert site.client.get("/api/worklist").json()[0]["headline"] == "Lung-RADS 4X"
+    assert '<span class="badge category">Lung-RADS 4B</span>' in row
+    assert site.client.get("/api/worklist").json()[0]["headline"] == "Lung-RADS 4B"
     supersede(site.store, study)
     assert site.client.get("/api/worklist").json()[0]["headline"] == ""
 
@@ -99,11 +92,13 @@ def test_the_worklist_shows_the_category(site: Site, study: Study) -> None:
 def test_a_rejected_finding_no_longer_decides(site: Site, study: Study) -> None:
     path = f"{base(study)}/findings/{study.study_uid}.9.2/review"
     answer = site.put(path, verdict="rejected").json()
-    assert [g["category"] for g in answer["guidance"]] == ["4B"]
+    assert [(g["category"], g["finding"]) for g in answer["guidance"]] == [("4B", 1)]
     assert category(site, study) == "4B"
     fragment = site.client.get(f"{page_of(study)}/derived?revision=1").text
     assert ">4B</b>" in fragment and "Part-solid" not in fragment
-    assert site.put(path, verdict="pending").json()["guidance"][0]["category"] == "4X"
+    again = site.put(path, verdict="pending").json()["guidance"][0]
+    assert (again["category"], again["finding"]) == ("4B", 2)
+    assert "4X instead, if the reader confirms" in again["rule"]["en"]
 
 
 def test_clinical_facts_apply_the_guidelines_again(site: Site, study: Study) -> None:
@@ -159,10 +154,10 @@ def test_the_readers_category_stands_beside_the_computed_one(site: Site, study: 
     assert answer.status_code == 200
     (own,) = answer.json()["overrides"]
     assert (own["category"], own["reason"]) == ("4A", "Scar.")
-    assert category(site, study) == "4X"
-    assert last_event(site, study) == ("override-set", "Lung-RADS 2022: 4A, computed 4X; Scar.")
+    assert category(site, study) == "4B"
+    assert last_event(site, study) == ("override-set", "Lung-RADS 2022: 4A, computed 4B; Scar.")
     page = site.client.get(page_of(study)).text
-    assert "Computed: 4X" in page and "Scar." in page and ">4A</b>" in page
+    assert "Computed: 4B" in page and "Scar." in page and ">4A</b>" in page
     assert "Lung-RADS 4A" in site.client.get("/").text
     site.put(path, category="3")
     assert [o.category for o in report_of(site, study).overrides] == ["3"]
@@ -241,7 +236,7 @@ def test_the_draft_is_taken_without_script(site: Site, study: Study) -> None:
     assert draft["findings"][0]["zh"].startswith("左肺中部部分实性结节")
     assert site.form(f"{page_of(study)}/report", do="draft").status_code == 303
     taken = report_of(site, study).impression
-    assert taken.startswith("1. Part-solid nodule") and "Lung-RADS 2022: 4X." in taken
+    assert taken.startswith("1. Part-solid nodule") and "Lung-RADS 2022: 4B." in taken
     site.form(f"{page_of(study)}/report", do="draft", impression=taken)
     assert report_of(site, study).impression == taken  # not twice
     site.form(f"{page_of(study)}/report", do="draft-all", impression="Mine.")

@@ -15,7 +15,7 @@ from benchmarks.robustness_parts.conditions import (
     prone,
     slices_of,
 )
-from models.evaluation.froc import Truth
+from models.evaluation.judging import Truth
 from models.training.simulation import as_volume
 
 MIDDLES = ((34.0, 30.0, 24.0), (60.0, 44.0, 70.0))

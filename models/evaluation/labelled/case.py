@@ -110,8 +110,6 @@ def lesions_of(label: int, region: Region) -> list[Lesion]:
         voxels = pieces[k : k + depth, j : j + height, i : i + width] == number
         start: Shape3 = (k + region.start[0], j + region.start[1], i + region.start[2])
         piece = Region(voxels, start, region.within)
-        middle = np.argwhere(voxels).mean(axis=0) + np.asarray(start)
-        x, y, z = (float(v) for v in region.within.to_lps(middle))
         radius = (3 * piece.mask.volume_mm3 / (4 * np.pi)) ** (1 / 3)
-        lesions.append(Lesion(label, (x, y, z), float(radius), piece))
+        lesions.append(Lesion(label, piece.centre_mm, float(radius), piece))
     return lesions

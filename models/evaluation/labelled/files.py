@@ -51,6 +51,18 @@ def read_volumes(path: Path) -> list[Volume]:
     return [Volume(_narrow(voxels), grid) for voxels in stack]
 
 
+def read_volume(path: Path) -> Volume:
+    """The one volume of an image file.
+
+    Raises:
+        DatasetError: it can't be read, or holds several.
+    """
+    volumes = read_volumes(path)
+    if len(volumes) != 1:
+        raise DatasetError(f"{path}: holds {len(volumes)} volumes, one is needed; split the file")
+    return volumes[0]
+
+
 def read_mask(path: Path, image: Grid) -> NDArray[np.generic]:
     """The whole numbers of a mask file, (k, j, i), on the image's grid.
 

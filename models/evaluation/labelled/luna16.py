@@ -9,20 +9,18 @@ nine is honest on it, and only on it.
 
 from __future__ import annotations
 
-import csv
-import math
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from imaging.geometry import Point
 from models.errors import DatasetError
-from models.evaluation.froc import Truth
+from models.evaluation.judging import Truth
 from models.evaluation.labelled.case import LeftOut
-from models.evaluation.labelled.files import read_volumes
-from models.evaluation.labelled.points import COLUMNS
-from models.evaluation.nodules import Marked, MarkedScan, NoduleCase
+from models.evaluation.labelled.files import read_volume
+from models.evaluation.labelled.points import read_marks
+from models.evaluation.nodules import Listed, Marked, MarkedScan, NoduleCase
 from models.evaluation.strata import size_groups
 
 COUNTED = "annotations.csv"
@@ -32,10 +30,8 @@ UNKNOWN_MM = 10.0
 FOLDS = 10
 SUBSET = re.compile(r"subset(\d+)$")
 
-Found = tuple[tuple[NoduleCase, ...], tuple[LeftOut, ...]]
 
-
-def open_luna16(folder: Path, *, folds: Sequence[int] = ()) -> Found:
+def open_luna16(folder: Path, *, folds: Sequence[int] = ()) -> Listed:
     """List the scans of LUNA16.
 
     Args:
@@ -65,12 +61,15 @@ def open_luna16(folder: Path, *, folds: Sequence[int] = ()) -> Found:
             f"{folder}: no .mhd in {names} (there: {here}); unpack the subset's zip here, or name "
             "other folds"
         )
-    counted = _read(_table(folder, COUNTED))
+    table, exclusions = _table(folder, COUNTED), _table(folder, EXCLUDED)
+    if table is None:
+        raise DatasetError(f"{folder}: no {COUNTED} in it; LUNA16 gives it beside the subsets")
+    counted = _truths(table, counted=True)
     others: dict[str, list[Truth]] = {}
     left_out: list[LeftOut] = []
-    try:
-        others = _read(_table(folder, EXCLUDED), counted=False)
-    except FileNotFoundError:
+    if exclusions is not None:
+        others = _truths(exclusions, counted=False)
+    else:
         reason = (
             "not there, so findings on what the challenge leaves out count as false; take it from "
             "LUNA16's evaluation script"
@@ -89,54 +88,28 @@ def open_luna16(folder: Path, *, folds: Sequence[int] = ()) -> Found:
     return tuple(cases), tuple(left_out)
 
 
-def _table(folder: Path, name: str) -> Path:
+def _table(folder: Path, name: str) -> Path | None:
+    """The nearest file of that name; None where there is none."""
     found = sorted(folder.rglob(name), key=lambda path: (len(path.parts), path))
-    if found:
-        return found[0]
-    if name == COUNTED:
-        raise DatasetError(f"{folder}: no {name} in it; LUNA16 gives it beside the subsets")
-    raise FileNotFoundError(name)
+    return found[0] if found else None
 
 
-def _read(path: Path, *, counted: bool = True) -> dict[str, list[Truth]]:
-    """The rows by series.
-
-    Raises:
-        DatasetError: a column is missing, or a row holds no numbers.
-    """
-    rows: dict[str, list[Truth]] = defaultdict(list)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            missing = [c for c in COLUMNS if c not in (table.fieldnames or ())]
-            if missing:
-                raise DatasetError(f"{path}: has no column {', '.join(missing)}")
-            for number, row in enumerate(table, start=2):
-                rows[str(row["seriesuid"])].append(_truth(path, number, row, counted))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: cannot be read as CSV ({error})") from error
-    return dict(rows)
+def _truths(table: Path, *, counted: bool) -> dict[str, list[Truth]]:
+    """The rows by series. Only what is left out may have an unknown diameter."""
+    return {
+        uid: [_truth(centre, diameter, counted) for centre, diameter in marks]
+        for uid, marks in read_marks(table, sized=counted).items()
+    }
 
 
-def _truth(path: Path, number: int, row: dict[str, str], counted: bool) -> Truth:
-    try:
-        x, y, z, diameter = (float(row[column]) for column in COLUMNS[1:])
-    except (TypeError, ValueError) as error:
-        raise DatasetError(f"{path}: line {number}: {error}") from error
-    if not all(map(math.isfinite, (x, y, z, diameter))) or (counted and diameter <= 0):
-        raise DatasetError(
-            f"{path}: line {number}: a centre is three numbers in mm and a diameter above 0"
-        )
-    if diameter <= 0:
-        diameter = UNKNOWN_MM
-    return Truth((x, y, z), diameter, counted, size_groups(diameter))
+def _truth(centre: Point, diameter_mm: float, counted: bool) -> Truth:
+    diameter_mm = diameter_mm if diameter_mm > 0 else UNKNOWN_MM
+    return Truth(centre, diameter_mm, counted, size_groups(diameter_mm))
 
 
 def _load(image: Path, truths: Sequence[Truth]) -> MarkedScan:
-    volumes = read_volumes(image)
-    if len(volumes) != 1:
-        raise DatasetError(f"{image}: holds {len(volumes)} volumes, one is needed")
-    grid = volumes[0].grid
+    volume = read_volume(image)
+    grid = volume.grid
     for truth in truths:
         index = grid.to_index(truth.centre_mm)
         if truth.counted and (
@@ -144,5 +117,6 @@ def _load(image: Path, truths: Sequence[Truth]) -> MarkedScan:
         ):
             raise DatasetError(
                 f"{image}: the nodule at {truth.centre_mm} mm lies outside; coordinates are LPS mm"
+                f" (see {COUNTED})"
             )
-    return MarkedScan(volumes[0], tuple(Marked(truth) for truth in truths))
+    return MarkedScan(volume, tuple(Marked(truth) for truth in truths))

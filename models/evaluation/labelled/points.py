@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from imaging.series import Series, group_series
 from imaging.volume import Region, Volume
 from models.errors import DatasetError
 from models.evaluation.labelled.case import Case, Labelled, LabelledSet, LeftOut, Lesion
-from models.evaluation.labelled.files import files_under, read_volumes, stem
+from models.evaluation.labelled.files import files_under, read_volume, stem
 from models.spec import ModelSpec
 
 LAYOUT = "centres and diameters in a CSV"
@@ -48,7 +48,7 @@ def open_cases(path: Path, spec: ModelSpec) -> LabelledSet | None:
             f"{table}: its rows are lesions of one kind, {spec.name} has {len(lesions)} lesion "
             "labels; give masks instead (NIfTI or DICOM SEG)"
         )
-    marks = _read(table)
+    marks = read_marks(table)
     folder = table.parent
     others = [p for p in files_under(folder) if p.suffix.lower() != ".csv"]
     images: dict[str, Callable[[], Volume]] = {}
@@ -58,7 +58,7 @@ def open_cases(path: Path, spec: ModelSpec) -> LabelledSet | None:
         if name is None:
             dicom.append(file)
         else:
-            images[name] = partial(_from_file, file)
+            images[name] = partial(read_volume, file)
     # .raw and .zraw are the voxels of an .mhd
     scan = scan_files(p for p in dicom if p.suffix.lower() not in (".raw", ".zraw"))
     for series in group_series(scan):
@@ -77,14 +77,11 @@ def _table(path: Path) -> Path | None:
     """The CSV with our columns, or None.
 
     Raises:
-        DatasetError: there are several, or the file given lacks a column.
+        DatasetError: there are several.
     """
     if path.is_file():
         if path.suffix.lower() != ".csv":
             return None
-        missing = [column for column in COLUMNS if column not in _header(path)]
-        if missing:
-            raise DatasetError(f"{path}: has no column {', '.join(missing)}")
         return path
     found = [p for p in sorted(path.glob("*.csv")) if set(COLUMNS) <= set(_header(p))]
     if len(found) > 1:
@@ -101,28 +98,42 @@ def _header(path: Path) -> list[str]:
         raise DatasetError(f"{path}: cannot be read as CSV ({error})") from error
 
 
-def _read(path: Path) -> dict[str, list[Mark]]:
+def read_marks(path: Path, *, sized: bool = True) -> dict[str, list[Mark]]:
+    """The rows of a table with our columns, by series.
+
+    Args:
+        path: the CSV.
+        sized: False where a diameter of 0 or below stands for an unknown one, and is kept.
+
+    Raises:
+        DatasetError: it can't be read, a column is missing, or a row holds no mark.
+    """
+    missing = [column for column in COLUMNS if column not in _header(path)]
+    if missing:
+        raise DatasetError(
+            f"{path}: has no column {', '.join(missing)}; it needs {','.join(COLUMNS)}"
+        )
     marks: dict[str, list[Mark]] = defaultdict(list)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            try:
-                x, y, z, diameter = (float(row[column]) for column in COLUMNS[1:])
-            except (TypeError, ValueError) as error:
-                raise DatasetError(f"{path}: line {number}: {error}") from error
-            if not all(map(math.isfinite, (x, y, z, diameter))) or diameter <= 0:
-                raise DatasetError(
-                    f"{path}: line {number}: a centre is three numbers in mm and a diameter above "
-                    f"0, not {x}, {y}, {z} and {diameter}"
-                )
-            marks[str(row["seriesuid"])].append(((x, y, z), diameter))
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            for number, row in enumerate(csv.DictReader(file), start=2):
+                marks[str(row["seriesuid"])].append(_mark(path, number, row, sized))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: cannot be read as CSV ({error})") from error
     return dict(marks)
 
 
-def _from_file(path: Path) -> Volume:
-    volumes = read_volumes(path)
-    if len(volumes) != 1:
-        raise DatasetError(f"{path}: holds {len(volumes)} volumes, one is needed")
-    return volumes[0]
+def _mark(path: Path, number: int, row: Mapping[str, str], sized: bool) -> Mark:
+    try:
+        x, y, z, diameter = (float(row[column]) for column in COLUMNS[1:])
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"{path}: line {number}: {error}") from error
+    if not all(map(math.isfinite, (x, y, z, diameter))) or (sized and diameter <= 0):
+        raise DatasetError(
+            f"{path}: line {number}: a centre is three numbers in mm and a diameter above "
+            f"0, not {x}, {y}, {z} and {diameter}"
+        )
+    return (x, y, z), diameter
 
 
 def _from_series(series: Series) -> Volume:

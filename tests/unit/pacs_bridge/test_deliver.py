@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,10 @@ from pacs_bridge.errors import (
 )
 from pacs_bridge.settings import DestinationSettings
 from pacs_bridge.states import DeliveryState
-from pacs_bridge.store import Delivery, Store, open_store
+from pacs_bridge.store import Delivery, Store
 
 SEG, SR = "1.2.3.1", "1.2.3.2"
 STUDY = "1.2.3"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = open_store(f"sqlite:///{tmp_path / 'db.sqlite'}")
-    yield store
-    store.engine.dispose()
 
 
 class Destination:

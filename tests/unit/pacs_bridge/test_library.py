@@ -1,10 +1,9 @@
-"""Models that are brought, described, replaced and removed."""
+"""Models that are brought, and how each is described at first."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,40 +11,21 @@ from pathlib import Path
 import pytest
 
 from models.errors import SpecError
-from models.intake.installation import code_trusted_by, read_installation, trust_code
 from models.spec import CATALOG, check_usable, find_spec, look_up, read_spec, verify_files
-from pacs_bridge.errors import DownloadWrong, LibraryError
-from pacs_bridge.library import Library
+from pacs_bridge.errors import LibraryError
 from tests.unit.models.made import write_model
 from tests.unit.pacs_bridge.bundles_made import (
     WEIGHTS,
+    fill_in,
+    leftovers,
     library_in,
     make_bundle,
     make_nnunet,
+    names_in,
     no,
-    settings_in,
-    sha1,
     yes,
     zipped,
 )
-
-
-def names_in(folder: Path) -> set[str]:
-    """What stands in a folder of models; nothing half-made may be among it."""
-    return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-
-
-def leftovers(folder: Path) -> list[Path]:
-    return [p for hidden in folder.glob(".*") for p in hidden.iterdir()]
-
-
-def filled_in(folder: Path) -> None:
-    """What a person does: every empty text, and nothing left to check."""
-    path = folder / "preread.toml"
-    text = path.read_text(encoding="utf-8")
-    text = re.sub(r'= ""', '= "x"', text)
-    text = re.sub(r"(?m)^to_check = .*$", "", text)
-    path.write_text(text, encoding="utf-8")
 
 
 def test_a_bundle_is_added_with_a_first_description(tmp_path: Path) -> None:
@@ -88,7 +68,7 @@ def test_it_says_what_a_person_must_fill_in_and_waits_for_it(tmp_path: Path) -> 
         find_spec("bird", [library.folder])
     assert "preread models show bird" in str(caught.value)
     assert look_up("bird", [library.folder]).labels[1].name.en == "gizzard stone"
-    filled_in(library.folder / "bird")
+    fill_in(library.folder / "bird")
     assert find_spec("bird", [library.folder]).unfilled == ()
 
 
@@ -295,212 +275,3 @@ def test_texts_of_others_stay_texts(tmp_path: Path) -> None:
     spec = library_in(tmp_path).add(str(bundle), yes).spec
     assert spec.name == "b"
     assert spec.labels[0].name.en.startswith('a" } [operating_point]')
-
-
-def test_a_name_that_is_taken_or_none(tmp_path: Path) -> None:
-    library = library_in(tmp_path)
-    bundle = make_bundle(tmp_path / "liver")
-    library.add(str(bundle), yes)
-    with pytest.raises(LibraryError, match="there is a model of that name; --replace"):
-        library.add(str(bundle), yes)
-    with pytest.raises(LibraryError, match="ships with Preread"):
-        library.add(str(bundle), yes, name="lung_nodule_reference")
-    for name in ("../liver", ".liver", "a b", "a/b"):
-        with pytest.raises(LibraryError, match="is no name for a model"):
-            library.add(str(bundle), yes, name=name)
-    assert names_in(library.folder) == {"liver"}
-
-
-def test_a_new_one_takes_the_place_and_keeps_the_description(tmp_path: Path) -> None:
-    library = library_in(tmp_path)
-    library.add(str(make_bundle(tmp_path / "a" / "liver")), yes)
-    folder = library.folder / "liver"
-    filled_in(folder)
-    before = (folder / "preread.toml").read_text(encoding="utf-8")
-    new = make_bundle(tmp_path / "b" / "liver", weights=WEIGHTS + b"new")
-    spec = library.add(str(new), yes, replace=True).spec
-    verify_files(spec)
-    assert spec.unfilled == ()
-    assert spec.fingerprint != read_spec(folder).model_copy(update={"sha256": {}}).fingerprint
-    after = (folder / "preread.toml").read_text(encoding="utf-8")
-    assert after.split("[files]")[0] == before.split("[files]")[0]
-    assert leftovers(library.folder) == []
-
-
-def test_a_failed_replacement_leaves_the_old_one(tmp_path: Path) -> None:
-    library = library_in(tmp_path)
-    old = library.add(str(make_bundle(tmp_path / "a" / "liver")), yes).spec
-    broken = make_bundle(tmp_path / "b" / "liver")
-    (broken / "configs" / "metadata.json").write_text("{")
-    with pytest.raises(SpecError):
-        library.add(str(broken), yes, replace=True)
-    verify_files(old)
-    assert leftovers(library.folder) == []
-
-
-def test_a_licence_that_is_not_free_must_be_agreed_to(tmp_path: Path) -> None:
-    bundle = make_bundle(tmp_path / "b", licence="Our License\nnon-commercial use only\n")
-    library = library_in(tmp_path)
-    with pytest.raises(LibraryError, match="licence was not agreed to"):
-        library.add(str(bundle), no)
-    assert not (library.folder / "b").exists()
-    spec = library.add(str(bundle), yes).spec
-    record = read_installation(spec.folder)
-    assert record is not None
-    assert record.licence == "see LICENSE"
-    assert record.source == str(bundle)
-    assert "@" in record.who
-
-
-def test_code_of_its_own_is_trusted_by_name_and_only_as_it_is(tmp_path: Path) -> None:
-    library = library_in(tmp_path)
-    bundle = make_bundle(tmp_path / "b", python="print('mine')\n")
-    plain = library.add(str(bundle), yes)
-    assert any("own.py" in note and "--trust-code" in note for note in plain.notes)
-    assert code_trusted_by(plain.spec.folder) == ""
-    folder = library.add(str(bundle), yes, replace=True, trust=True).spec.folder
-    assert "@" in code_trusted_by(folder)
-    assert "scripts/own.py" in read_spec(folder).files, "its hash is checked as well"
-    (folder / "precision.json").write_text("{}")
-    assert code_trusted_by(folder) != "", "what Preread writes beside it is no code"
-    for name in ("scripts/own.py", "configs/inference.json", "scripts/new.py"):
-        path = folder / name
-        before = path.read_bytes() if path.exists() else None
-        path.write_text("import os")
-        assert code_trusted_by(folder) == "", name
-        if before is None:
-            path.unlink()
-        else:
-            path.write_bytes(before)
-    assert code_trusted_by(folder) != ""
-    (folder / "installed.json").write_text("{")
-    assert code_trusted_by(folder) == ""
-
-
-def test_trust_can_be_given_later(tmp_path: Path) -> None:
-    from datetime import UTC, datetime
-
-    spec = library_in(tmp_path).add(str(make_bundle(tmp_path / "b", python="x = 1\n")), yes).spec
-    trust_code(spec.folder, "wang@ward", datetime(2025, 1, 1, tzinfo=UTC))
-    assert code_trusted_by(spec.folder) == "wang@ward"
-    record = read_installation(spec.folder)
-    assert record is not None
-    assert record.source == str(tmp_path / "b"), "what was known before is kept"
-
-
-def test_a_trusting_bundle_brings_no_trust_of_its_own(tmp_path: Path) -> None:
-    """installed.json of somebody else's machine says nothing here."""
-    bundle = make_bundle(tmp_path / "b", python="x = 1\n")
-    library = library_in(tmp_path)
-    folder = library.add(str(bundle), yes, trust=True).spec.folder
-    copied = shutil.copytree(folder, tmp_path / "usb" / "c")
-    (copied / "preread.toml").unlink()
-    assert code_trusted_by(library.add(str(copied), yes).spec.folder) == ""
-
-
-def test_a_hash_that_was_promised(tmp_path: Path) -> None:
-    archive = zipped(make_bundle(tmp_path / "b"), tmp_path / "b.zip")
-    library = library_in(tmp_path)
-    right = hashlib.sha256(archive.read_bytes()).hexdigest()
-    library.add(str(archive), yes, sha256=right)
-    with pytest.raises(DownloadWrong, match=r"sha256 is .* was promised"):
-        library.add(str(archive), yes, name="c", sha256="0" * 64)
-    with pytest.raises(LibraryError, match="a folder has no hash"):
-        library.add(str(tmp_path / "b"), yes, name="c", sha256=right)
-
-
-def test_a_folder_that_may_not_be_written_is_said(tmp_path: Path) -> None:
-    blocked = tmp_path / "data"
-    blocked.write_text("a file where the folder should be")
-    with pytest.raises(LibraryError, match="may this user write there"):
-        library_in(tmp_path).add(str(make_bundle(tmp_path / "b")), yes)
-
-
-def states(library: Library) -> dict[str, str]:
-    return {entry.name: entry.state for entry in library.entries()}
-
-
-def test_the_list_says_how_each_stands(tmp_path: Path) -> None:
-    library = library_in(tmp_path, enabled=["lung_nodule_reference"], shadow=["b"])
-    for name in ("a", "b", "c"):
-        write_model(library.folder / name)
-    library.add(str(make_bundle(tmp_path / "d")), yes)
-    (library.folder / "c" / "preread.toml").write_text("name = ")
-    (library.folder / ".hidden").mkdir()
-    (library.folder / ".hidden" / "preread.toml").write_text("")
-    said = states(library)
-    assert said["lung_nodule_reference"] == "enabled"
-    assert (said["a"], said["b"], said["c"]) == ("installed", "shadow", "broken")
-    assert said["d"] == "to be filled in"
-    assert said["vista3d"] == "`preread models pull vista3d`"
-    assert said["panorama_pancreas_nnunet"] == "`preread models add`"
-    assert ".hidden" not in said
-    (broken,) = [entry for entry in library.entries() if entry.problem]
-    assert "TOML" in broken.problem
-    assert next(iter(said)) == "lung_nodule_reference"
-
-
-def test_only_what_was_added_is_removed(tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    library = library_in(tmp_path, enabled=["on"], shadow=["dark"], folders=[str(elsewhere)])
-    for name in ("on", "dark", "off"):
-        write_model(library.folder / name)
-    write_model(elsewhere / "theirs")
-    (library.folder / "link").symlink_to(elsewhere / "theirs")
-    for name, said in (
-        ("on", "it is in models.enabled"),
-        ("dark", "it is in models.shadow"),
-        ("lung_nodule_reference", "ships with Preread"),
-        ("vista3d", "ships with Preread"),
-        ("theirs", "outside models.folder"),
-        ("link", "outside models.folder"),
-        ("nosuch", "no model is called"),
-        ("..", "no model is called"),
-        ("../elsewhere/theirs", "no model is called"),
-    ):
-        with pytest.raises(LibraryError, match=re.escape(said)):
-            library.remove(name)
-    assert library.remove("off") == library.folder / "off"
-    assert names_in(library.folder) == {"on", "dark", "link"}
-    assert leftovers(library.folder) == []
-    assert (elsewhere / "theirs" / "preread.toml").is_file()
-
-
-def test_a_broken_model_can_be_removed(tmp_path: Path) -> None:
-    library = library_in(tmp_path)
-    (write_model(library.folder / "bad") / "preread.toml").write_text("name = ")
-    library.remove("bad")
-    assert names_in(library.folder) == set()
-
-
-def test_the_models_folder_is_a_setting(tmp_path: Path) -> None:
-    settings = settings_in(
-        tmp_path, folder=str(tmp_path / "here"), folders=[str(tmp_path / "more")]
-    )
-    assert settings.models_folder == tmp_path / "here"
-    assert settings.model_folders == (tmp_path / "here", tmp_path / "more")
-    assert settings_in(tmp_path).models_folder == tmp_path / "data" / "models"
-
-
-def test_pull_takes_the_zip_from_where_it_lies(tmp_path: Path) -> None:
-    """A site without internet: the right zip from a stick, and only the right one."""
-    archive = zipped(make_bundle(tmp_path / "x"), tmp_path / "spleen_ct_segmentation_v0.5.9.zip")
-    library = library_in(tmp_path)
-    for source in (str(archive), str(tmp_path)):
-        with pytest.raises(DownloadWrong, match=f"sha1 is {sha1(archive)}"):
-            library.pull("spleen_ct_segmentation", yes, source=source)
-    with pytest.raises(LibraryError, match="was not agreed to; nothing was fetched"):
-        library.pull("vista3d", no, source=str(archive))
-    for name in ("lung_nodule_reference", "panorama_pancreas_nnunet", "nosuch"):
-        with pytest.raises(LibraryError, match="no such model to pull; there are: brats"):
-            library.pull(name, yes)
-    assert not library.folder.exists() or names_in(library.folder) == set()
-
-
-def test_a_killed_run_s_remains_are_no_models(tmp_path: Path) -> None:
-    library = library_in(tmp_path)
-    half = library.folder / ".incoming" / "liver-1234"
-    write_model(half / "liver")
-    assert "liver" not in states(library)
-    library.add(str(make_bundle(tmp_path / "liver")), yes)
-    assert states(library)["liver"] == "to be filled in"

@@ -187,3 +187,15 @@ def test_template_values_survive_odd_characters() -> None:
 
     for value in ('a"b', "a\\b", "县", ""):
         assert tomllib.loads(f"x = {_toml(value)}")["x"] == value
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["ftp://pacs/x", "pacs.example/dicom-web", "https://me:se/cret@pacs", "https://a@b@c"],
+)
+def test_a_dicomweb_address_is_refused_and_no_password_told(tmp_path: Path, address: str) -> None:
+    path = tmp_path / "preread.toml"
+    path.write_text(f'[priors]\ndicomweb_url = "{address}"\n', encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"priors\.dicomweb_url = .*%2F") as caught:
+        load_settings(path, {})
+    assert "cret" not in str(caught.value)

@@ -229,20 +229,24 @@ def _failure(workers: Workers) -> str:
     return " ".join(m.failure for engine in engines if engine for m in engine.models)
 
 
-def test_nobody_is_told_of_a_failure_when_the_server_stops(place: Path, files: list[Path]) -> None:
+@pytest.fixture
+def endless(tmp_path: Path) -> Path:
+    """A file that is never read to its end: whoever opens it waits for a writer."""
+    path = tmp_path / "endless"
+    os.mkfifo(path)
+    return path
+
+
+def test_nobody_is_told_of_a_failure_when_the_server_stops(
+    place: Path, files: list[Path], endless: Path
+) -> None:
     own = Workers(engine_settings(place, "bright"))
     own.start()
     (pid,) = pids(own)
-    stopping: list[threading.Thread] = []
-
-    def stop(_step: str) -> None:
-        if not stopping:
-            stopping.append(threading.Thread(target=own.stop))
-            stopping[0].start()
-
+    stopping = threading.Thread(target=own.stop)
     with pytest.raises(ServerStops):
-        own.read(task(files, None), told=stop)
-    stopping[0].join()
+        own.read(task([endless, *files], None), begun=stopping.start)
+    stopping.join()
     assert not alive(pid)
     with pytest.raises(ServerStops):
         own.read(task(files, None))
@@ -280,19 +284,15 @@ def test_a_server_that_is_killed_leaves_no_worker_behind(place: Path) -> None:
     until(lambda: not alive(pid), "the orphan's end", 20)
 
 
-def test_a_study_that_takes_too_long_is_taken_for_a_hang(place: Path, files: list[Path]) -> None:
+def test_a_study_that_takes_too_long_is_taken_for_a_hang(place: Path, endless: Path) -> None:
     own = Workers(engine_settings(place, "bright", study_timeout_s=2.0))
     own.start()
     (pid,) = pids(own)
-
-    def hang(_step: str) -> None:
-        os.kill(pid, signal.SIGSTOP)
-
     try:
         with pytest.raises(WorkerLost, match="models.study_timeout_s"):
-            own.read(task(files, None), told=hang)
+            own.read(task([endless], None))
         until(lambda: own.workers[0].ready, "the next process")
-        assert own.read(task(files, None)).report is not None
+        assert not alive(pid) and pids(own) != [pid]
     finally:
         own.stop()
 

@@ -126,6 +126,20 @@ def test_fat_is_seen_and_a_blurred_edge_is_none(spacing):
     assert described(plain, 1.0).type is NoduleType.SOLID
 
 
+@pytest.mark.parametrize("spacing", [THIN, COARSE])
+def test_a_rim_in_the_fats_range_is_no_fat(spacing):
+    rim = scan(layers((16, -80), (12, 30)), spacing, size_mm=30)
+    assert described(rim).type is NoduleType.SOLID
+
+
+@pytest.mark.parametrize("spacing", [THIN, COARSE])
+def test_a_thin_layer_in_the_fats_range_is_no_fat_and_a_thick_one_is(spacing):
+    thin = scan(layers((20, 30), (14, -80), (11, 30)), spacing, size_mm=34)
+    thick = scan(layers((20, 30), (10, -80)), spacing, size_mm=34)
+    assert described(thin).type is NoduleType.SOLID
+    assert described(thick).type is NoduleType.FAT
+
+
 def test_fleischner_diameters_in_every_plane():
     nodule = scan(ellipsoid((22, 9, 12), 30), COARSE, size_mm=36)
     found = described(nodule)

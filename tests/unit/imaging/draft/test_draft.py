@@ -102,6 +102,28 @@ def test_many_findings_are_counted() -> None:
     assert said[-1].zh.startswith("另有 2 处病灶")
 
 
+def test_further_findings_that_are_new_are_told_as_new() -> None:
+    report = two_findings().report()
+    new = d.grown(report.findings[0]).model_copy(
+        update={"change": Change.NEW, "tracking_uid": report.findings[0].tracking_uid}
+    )
+    told = report.model_copy(
+        update={"comparisons": (d.comparison(new, resolved=False),), "guidance": (
+            d.LUNG_RADS.model_copy(update={"finding": report.findings[1].number}),
+        )}
+    )  # fmt: skip
+    draft = draft_of(told)
+    assert draft.impression[1].en.startswith("1 further finding (1 new), mean diameter")
+    assert draft.impression[1].zh.startswith("另有 1 处病灶（新发 1 处）")
+
+
+def test_a_hint_that_lacks_a_fact_says_between_which_bounds_it_lies() -> None:
+    bounded = d.BROCK_MISSING.model_copy(update={"low": 0.025, "high": 0.12})
+    assert hint_value(bounded) == Text(
+        en="between 2.5 % and 12 %: age; emphysema", zh="介于 2.5% 与 12% 之间：年龄；肺气肿"
+    )
+
+
 def test_the_impression_leads_with_the_finding_that_decides() -> None:
     report = reported(guidance=(d.LUNG_RADS, d.FLEISCHNER))
     assert draft_of(report).impression_in(Language.EN).splitlines() == [

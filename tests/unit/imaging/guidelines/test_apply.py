@@ -99,15 +99,26 @@ def test_a_measured_nodule_becomes_a_lesion() -> None:
         ([compared(change(Change.SHRUNK))], (Timing.STABLE,)),
         ([compared(change(Change.GROWN, lung_rads_growth=True))], (Timing.GROWING,)),
         ([compared(change(Change.GROWN, lung_rads_growth=False))], (Timing.STABLE,)),
-        # 1.5 mm is no growth, 1.6 mm in a year is
-        ([compared(change(Change.GROWN, diameter_change_mm=1.5))], (Timing.STABLE,)),
-        ([compared(change(Change.GROWN, diameter_change_mm=1.6))], (Timing.GROWING,)),
+        # the comparison could not say (thick slices): neither is it said here, whatever the mm
+        (
+            [compared(change(Change.GROWN, diameter_change_mm=1.0))],
+            (Timing.GROWING, Timing.STABLE),
+        ),
+        (
+            [compared(change(Change.GROWN, diameter_change_mm=4.0))],
+            (Timing.GROWING, Timing.STABLE),
+        ),
+        # within noise, but the noise is wider than the rule
+        (
+            [compared(change(Change.STABLE, diameter_change_mm=1.6))],
+            (Timing.GROWING, Timing.STABLE),
+        ),
+        ([compared(change(Change.STABLE, diameter_change_mm=1.5))], (Timing.STABLE,)),
         # 2 mm in two years may or may not have been more than 1.5 mm within one
         (
             [compared(change(Change.GROWN, diameter_change_mm=2.0), days=730)],
             (Timing.GROWING, Timing.STABLE),
         ),
-        ([compared(change(Change.GROWN, diameter_change_mm=3.5), days=730)], (Timing.GROWING,)),
         ([compared(change(Change.UNMATCHED))], SINCE_EARLIER),
         ([compared(change(Change.STABLE, 2))], SINCE_EARLIER),
         # the latest can't be compared, the one before can
@@ -115,7 +126,14 @@ def test_a_measured_nodule_becomes_a_lesion() -> None:
         # larger each year by 1 mm: slow growth
         (
             [
-                compared(change(Change.GROWN, diameter_change_mm=1.0, prior=prior(7.0))),
+                compared(
+                    change(
+                        Change.GROWN,
+                        lung_rads_growth=False,
+                        diameter_change_mm=1.0,
+                        prior=prior(7.0),
+                    )
+                ),
                 compared(change(Change.GROWN, diameter_change_mm=2.0, prior=prior(6.0)), days=730),
             ],
             (Timing.SLOW,),
@@ -124,6 +142,15 @@ def test_a_measured_nodule_becomes_a_lesion() -> None:
 )
 def test_timing(comparisons: list[Comparison], expected: tuple[Timing, ...]) -> None:
     assert follow_up(finding(1, nodule()), comparisons, None).timings == expected
+
+
+def test_growth_that_the_comparison_could_not_judge_leaves_no_category() -> None:
+    thick = compared(change(Change.GROWN, diameter_change_mm=3.0, prior=prior(6.0)))
+    made = report(finding(1, nodule(9.0)), clinical=SCREENING, comparisons=(thick,))
+    (said,) = guidance_of(made)
+    assert said.category is None
+    assert "how nodule 1 changed is not sure (growing or no growth" in said.missing[0].en
+    assert "category 4B if growing" in said.recommendation.en
 
 
 def test_growth_decides_and_is_told() -> None:

@@ -53,10 +53,16 @@ def test_of_a_nodule() -> None:
     hint = brock(lower, KNOWN, 4)
     assert hint.probability == pytest.approx(0.025098, abs=1e-6)
     assert not hint.missing
+
+
+def test_spiculation_that_was_only_measured_gives_the_range() -> None:
     upper = nodule(axial=sized(10.0), place=place(lobe=Lobe.LEFT_UPPER), margin=Margin.SPICULATED)
-    raised = brock(upper, KNOWN, 4)
-    # -3.65954 + 0.6581 + 0.7729 = -2.22854; e^2.22854 = 9.28630 -> 0.097217
-    assert raised.probability == pytest.approx(0.097217, abs=1e-6)
+    hint = brock(upper, KNOWN, 4)
+    assert hint.probability is None
+    assert "not confirmed" in hint.missing[0].en
+    # -3.65954 + 0.6581 = -3.00144 -> 0.047361; + 0.7729 = -2.22854 -> 0.097217
+    assert hint.low == pytest.approx(0.047361, abs=1e-6)
+    assert hint.high == pytest.approx(0.097217, abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -161,10 +161,19 @@ def test_crossing_a_limit_counts_without_growth(now: float, expected: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("kind", "mean_mm", "expected"), [(SOLID, 5.0, "2"), (SOLID, 7.0, "4X"), (SOLID, 16.0, "4X")]
+    ("mean_mm", "measured", "confirmed"), [(5.0, "2", "2"), (7.0, "3", "4X"), (16.0, "4B", "4X")]
 )
-def test_spiculation_raises_3_and_4_only(kind: NoduleType, mean_mm: float, expected: str) -> None:
-    assert category(lesion(kind, mean_mm=mean_mm, spiculated=True)) == expected
+def test_measured_spiculation_raises_only_where_the_reader_confirms(
+    mean_mm: float, measured: str, confirmed: str
+) -> None:
+    one = lesion(mean_mm=mean_mm, spiculated=True)
+    said = lung_rads([one], BASE)
+    assert said.category == measured
+    assert ("4X instead, if the reader confirms" in said.rule.en) == (measured != "2")
+    assert category(one, suspicious_features=True) == confirmed
+    denied = lung_rads([one], BASE.model_copy(update={"suspicious_features": False}))
+    assert denied.category == measured
+    assert "4X" not in denied.rule.en
 
 
 def test_a_ground_glass_nodule_that_doubles_in_a_year() -> None:

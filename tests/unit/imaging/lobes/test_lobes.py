@@ -13,6 +13,7 @@ from imaging.geometry import Grid
 from imaging.headers import scan_files
 from imaging.load import load_series
 from imaging.lobes import LobeMap, map_lobes
+from imaging.lobes.lobemap import LEAST_CLEAR_MM
 from imaging.lungs import LungMask, lung_mask
 from imaging.nodule import Side, Third
 from imaging.resample import resample
@@ -58,6 +59,7 @@ def test_a_told_lobe_is_the_drawn_one_and_most_are_told(chest: Volume, lobes: Lo
         if place.lobe is not None:
             told += 1
             assert place.lobe.value == drawn.lobe_at(point), point
+            assert fissure_mm(point) > LEAST_CLEAR_MM - 2, point  # 2 mm: what the fit may be off
         assert place.lobe_why.en and place.lobe_why.zh
     assert told > 0.45 * len(some)
 

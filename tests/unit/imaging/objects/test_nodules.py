@@ -117,7 +117,7 @@ def test_a_hint_is_named_and_only_brocks_is_called_a_probability_of_cancer() -> 
     assert numbers(solid, "122157") == {(): (41.0, "%")}
     (brock,) = items(solid, "111047")
     assert items(brock, "111001")[0].TextValue == "brock"
-    assert [i.TextValue for i in items(brock, "111002")][:1] == ["age = 68"]
+    assert [i.TextValue for i in items(brock, "111002")][:1] == ["age, years = 68"]
     told = " ".join(texts(solid))
     assert "a probability of cancer, not a diagnosis" in told and "no pathology" in told
     assert numbers(part, "111047") == {}  # not computed

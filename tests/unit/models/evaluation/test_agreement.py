@@ -8,7 +8,7 @@ import pytest
 from imaging.geometry import Grid, Shape3
 from imaging.volume import Region
 from models.evaluation.agreement import common_voxels, dice, match, union
-from models.evaluation.estimate import mean_of, share_of
+from models.evaluation.estimate import mean_of, share_of, wilson
 from models.evaluation.labelled import Lesion
 from models.evaluation.labelled.case import lesions_of, region_of
 from models.lesions import Candidate
@@ -149,3 +149,18 @@ def test_all_found_is_not_certain() -> None:
     nothing = share_of([0, 0], [2, 1])
     assert nothing is not None
     assert (nothing.low, nothing.high) == (0.0, pytest.approx(0.7076, abs=1e-4))
+
+
+def test_a_share_by_wilson() -> None:
+    """Against the worked example of Newcombe 1998 (Stat Med 17:857), method 3: 81 of 263."""
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_a_region_s_centre_and_points() -> None:
+    voxels = np.zeros((2, 3, 4), bool)
+    voxels[1, 0, 2] = voxels[1, 2, 3] = True
+    region = Region(voxels, (5, 6, 7), GRID)
+    assert region.points_mm.tolist() == [[9.0, 6.0, 12.0], [10.0, 8.0, 12.0]]
+    assert region.centre_mm == pytest.approx((9.5, 7.0, 12.0))

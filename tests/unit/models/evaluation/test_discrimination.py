@@ -62,3 +62,5 @@ def test_draws_that_give_no_figure_are_left_out() -> None:
     positive = np.array([False, True, False])
     found = over_groups(lambda n: auc(score[n], positive[n]), np.array(["a", "b", "c"]), draws=50)
     assert found.value == 1.0 and found.low == 1.0
+    alone = over_groups(lambda n: auc(score[n], positive[n]), np.array(["a", "a", "a"]))
+    assert (alone.value, alone.low, alone.high) == (1.0, None, None)

@@ -7,14 +7,11 @@ import itertools
 import numpy as np
 import pytest
 
-from models.evaluation.froc import (
-    RATES,
+from models.evaluation.froc import RATES, at_threshold, curve, froc
+from models.evaluation.judging import (
     Finding,
     JudgedScan,
     Truth,
-    at_threshold,
-    curve,
-    froc,
     judge,
     within_5_mm,
     within_radius,

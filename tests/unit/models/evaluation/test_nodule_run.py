@@ -112,6 +112,11 @@ def test_a_stopped_run_goes_on(model: LoadedModel, luna16: Path, tmp_path: Path)
         run(broken, luna16, out)
     lines = out.read_text().splitlines()
     assert len(lines) == 2 and json.loads(lines[1])["name"] == "1.1"
+    early = tmp_path / "early.jsonl"
+    early.write_text(lines[0][:20])  # killed within the first line
+    with pytest.raises(InferenceFailed):
+        run(broken, luna16, early)
+    assert early.read_text().splitlines()[0] == lines[0]
     with out.open("a") as file:
         file.write('{"name": "1.2", "fold": "fo')  # as a kill leaves it
     told: list[str] = []
@@ -137,8 +142,15 @@ def test_results_of_another_model_are_not_mixed_in(
     other = replace(model, spec=model.spec.model_copy(update={"version": "2.0"}))
     with pytest.raises(DatasetError, match=r"bright 1\.0 .* not of bright 2\.0 .*--out"):
         run(other, luna16, out)
-    out.write_text("something else\n")
-    with pytest.raises(DatasetError, match="holds something else"):
+    for kept in (b"something else\n", b"one line without an end", b"{}\nand the rest"):
+        out.write_bytes(kept)
+        with pytest.raises(DatasetError, match="holds something else"):
+            run(model, luna16, out)
+        assert out.read_bytes() == kept, "what is not ours stays as it is"
+    with pytest.raises(DatasetError, match=r"below\.jsonl: can't be written .*--out"):
+        run(model, luna16, out / "below.jsonl")
+    out.write_bytes(b"\xff\xfe\n")
+    with pytest.raises(DatasetError, match=r"results\.jsonl: cannot be read .*--out"):
         run(model, luna16, out)
 
 
@@ -235,3 +247,20 @@ def test_the_command_reads_lidc(
     assert main(["models", "evaluate", "bright", "--dataset", "luna16", "LIDC-IDRI",
                  "--config", str(config)]) != 0  # fmt: skip
     assert "no .mhd in subset0 to subset9" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "sets"),
+    [
+        (["--out", "r.jsonl"], "lidc or luna16"),
+        (["--rule", "5mm"], "lidc or luna16"),
+        (["--dataset", "luna16", "--readers", "2"], "lidc"),
+        (["--dataset", "lidc", "--folds", "0,1"], "luna16"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(
+    capsys: pytest.CaptureFixture[str], options: list[str], sets: str
+) -> None:
+    assert main(["models", "evaluate", "bright", "DATA", *options]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"{options[-2]} changes nothing here; it goes with --dataset {sets}:" in said
