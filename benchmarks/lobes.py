@@ -7,7 +7,8 @@ put on a lattice of each traced slice and at fixed distances from the traced lin
 the product's own ``imaging.lobes``. Where the eye can't follow a fissure, only places count that
 anatomy decides. Constants were chosen on other patients than those held out; but a first result on
 LIDC-IDRI-0028 (0.81 told, 0.85 of these right) prompted the second score and wider margins, so
-its figure is hopeful.
+its figure is hopeful. Weak: within 8 mm of a fissure few are told (0.07 held out), and 5 of those
+14 were wrong (95 %: 0.39 to 0.84 right); from 15 mm on 0.99 or more are right.
 """
 
 from __future__ import annotations

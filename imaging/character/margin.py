@@ -8,9 +8,9 @@ contrast over the steepness at the border, in the plane. A usual kernel blurs a 
 
 The limits of the first two were chosen on the ratings of LIDC-IDRI training patients
 (``benchmarks/character.py`` says how well they agree). Vessels count as strands. Readers rarely
-agree with the three: on held-out patients spiculated was said of 23 nodules, 5 of them rated so
-by readers (and no other was); of 8 each rated lobulated or ill-defined 1 and none were called so. ``Margin`` here is
-therefore what was measured, to be looked at, and never a sign by itself; the texts say so.
+agree with all but smooth: on held-out patients spiculated was said of 23 nodules, among them all 5
+that readers rated so; of 8 rated lobulated 1 was called so, of 8 rated ill-defined none. ``Margin``
+here is what was measured, to be looked at, and never a sign by itself; the texts say so.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Needs PyTorch and SciPy (the ``monai`` extra). Nothing outside this package may 
 ``lungs_data``        whole lungs: backgrounds to insert into, real lesions
 ``nodules_data``      radiologists' outlined nodules, cut out of their scans
 ``insertion``         puts one of the second into one of the first
+``pool``              nodules made ready for insertion, used again in other orientations
 ``crops``             training crops and targets for the detector
 ``mask_crops``        training crops for the mask net
 ``nets``, ``losses``  the two networks; what they are asked to minimise

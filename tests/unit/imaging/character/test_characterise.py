@@ -127,12 +127,6 @@ def test_fat_is_seen_and_a_blurred_edge_is_none(spacing):
 
 
 @pytest.mark.parametrize("spacing", [THIN, COARSE])
-def test_a_rim_in_the_fats_range_is_no_fat(spacing):
-    rim = scan(layers((16, -80), (12, 30)), spacing, size_mm=30)
-    assert described(rim).type is NoduleType.SOLID
-
-
-@pytest.mark.parametrize("spacing", [THIN, COARSE])
 def test_a_thin_layer_in_the_fats_range_is_no_fat_and_a_thick_one_is(spacing):
     thin = scan(layers((20, 30), (14, -80), (11, 30)), spacing, size_mm=34)
     thick = scan(layers((20, 30), (10, -80)), spacing, size_mm=34)
