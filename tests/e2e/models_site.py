@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ class Site:
              "--config", str(self.folder / "settings.toml")],
             cwd=self.folder, env=environment, text=True, stdin=stdin,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            # Tests that were started in the background inherit that Ctrl-C is ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
 
     def run(self, *arguments: str, status: int = 0) -> str:

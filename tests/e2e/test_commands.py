@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from models.spec import CATALOG, read_spec
 from pacs_bridge.auth import verify_password
 from pacs_bridge.cli import main
 from tests.network.orthanc import free_port
@@ -96,7 +97,9 @@ def test_models_are_listed_shown_and_verified(capsys: pytest.CaptureFixture[str]
     assert "enabled" in out
     status, out, _ = _run(capsys, "models", "show", "lung_nodule_reference")
     assert status == 0
-    for said in ("肺结节", "27925004", "maximum_slice_mm = 5.0", "score >= 0.8", "# Lung nodule"):
+    point = read_spec(CATALOG / "lung_nodule_reference").operating_point
+    threshold = f"score >= {point.score_threshold}"
+    for said in ("肺结节", "27925004", "maximum_slice_mm = 5.0", threshold, "# Lung nodule"):
         assert said in out
     status, out, _ = _run(capsys, "models", "show", "lung_nodule_reference", "--json")
     assert status == 0
