@@ -33,6 +33,7 @@ from imaging.geometry import Grid
 from imaging.language import Text
 from imaging.nodule import Margin, Nodule, NoduleType, Place, Side, Third
 from imaging.volume import Region, Volume
+from models.evaluation.discrimination import auc
 from models.training import nodules_data
 
 TYPES = ("ground-glass", "part-solid", "solid")
@@ -127,8 +128,8 @@ def report(found: Sequence[Nodule], rows: Sequence[dict], each: float) -> dict[s
         entry = {
             "positive": int(positive.sum()), "said": int(said.sum()),
             "both": int((positive & said).sum()),
-            "auc_of_sphericity": _shown(f"{name}: AUC of low sphericity", auc, positive,
-                                        -roundness, patients),
+            "auc_of_sphericity": _shown(f"{name}: AUC of low sphericity", _auc, -roundness,
+                                        positive, patients),
         }  # fmt: skip
         print(
             f"  said {margin}: {entry['both']} of {entry['positive']} rated so, {said.sum()} in all"
@@ -192,13 +193,9 @@ def weighted_kappa(truth: np.ndarray, told: np.ndarray) -> float:
     return 1 - float((weight * table).sum()) / expected if expected else float("nan")
 
 
-def auc(positive: np.ndarray, score: np.ndarray) -> float:
-    """Area under the ROC curve, ties half."""
-    high, low = score[positive], score[~positive]
-    if not high.size or not low.size:
-        return float("nan")
-    above = (high[:, None] > low[None]).mean() + 0.5 * (high[:, None] == low[None]).mean()
-    return float(above)
+def _auc(score: np.ndarray, positive: np.ndarray) -> float:
+    """Not a number where a bootstrap draw holds one kind only."""
+    return auc(score, positive) if 0 < np.count_nonzero(positive) < positive.size else float("nan")
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from imaging.geometry import Point
+from imaging.image_reference import ImageReference as ImageReference
 from imaging.language import Text
 from imaging.nodule import Nodule
+from imaging.pancreatic import PancreaticLesion
 
 
 class Code(BaseModel):
@@ -17,16 +19,6 @@ class Code(BaseModel):
     value: str
     scheme: str
     meaning: Text
-
-
-class ImageReference(BaseModel):
-    """One source image, or one frame of it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    sop_class_uid: str
-    sop_instance_uid: str
-    frame_number: int | None = None
 
 
 class Outline(BaseModel):
@@ -75,6 +67,9 @@ class Finding(BaseModel):
     outlines: tuple[Outline, ...] = Field(description="of the mask, on every touched image")
     model: str = Field(default="", description="name of the model that marked it; empty: the first")
     nodule: Nodule | None = Field(default=None, description="of a lung nodule on CT")
+    pancreatic: PancreaticLesion | None = Field(
+        default=None, description="of a lesion of the pancreas on CT"
+    )
 
     @property
     def key_outlines(self) -> tuple[Outline, ...]:

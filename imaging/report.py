@@ -13,13 +13,16 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from imaging.finding import Finding, Structure
+from imaging.guidelines.pancreas_values import PancreasReading
 from imaging.guidelines.values import Clinical, Guidance, Override
 from imaging.identity import derive_uid
 from imaging.language import Text
 from imaging.notices import Notice
+from imaging.pancreatic import Gland
 from imaging.priors.values import Comparison
+from imaging.urgency import Urgency as Urgency
 
-SCHEMA_VERSION: Final = "1.2"
+SCHEMA_VERSION: Final = "1.3"
 
 
 class _Value(BaseModel):
@@ -84,10 +87,11 @@ class Report(_Value):
     """What the models that took a series of a study made of it.
 
     1.1 added ``models``, ``structures``, ``window`` and ``model`` of a finding; 1.2 ``nodule`` of
-    a finding, ``clinical``, ``guidance``, ``overrides`` and ``comparisons``.
+    a finding, ``clinical``, ``guidance``, ``overrides`` and ``comparisons``; 1.3 ``pancreatic`` of
+    a finding, ``gland``, ``pancreas_reading`` and ``urgency``.
     """
 
-    schema_version: Literal["1.0", "1.1", "1.2"] = SCHEMA_VERSION
+    schema_version: Literal["1.0", "1.1", "1.2", "1.3"] = SCHEMA_VERSION
     stage: Stage = Stage.PRELIMINARY
     revision: int = Field(default=1, description="grows when late images change the study")
     created_at: datetime
@@ -123,6 +127,13 @@ class Report(_Value):
     )
     comparisons: tuple[Comparison, ...] = Field(
         default=(), description="with earlier examinations, the latest first"
+    )
+    gland: Gland | None = Field(default=None, description="the pancreas, measured")
+    pancreas_reading: PancreasReading = Field(
+        default=PancreasReading(), description="what the reader says of a pancreatic lesion"
+    )
+    urgency: Urgency | None = Field(
+        default=None, description="a validated model asks for the study to be read first"
     )
     impression: str = ""
     signature: Signature | None = None
@@ -168,6 +179,11 @@ class Report(_Value):
         return next((m for m in self.all_models if m.name == marked.model), self.model)
 
     @property
+    def urgent(self) -> bool:
+        """Whether it is to be read before others: flagged, and the flag not taken back."""
+        return self.urgency is not None and not self.urgency.taken_back
+
+    @property
     def segmented(self) -> tuple[Finding | Structure, ...]:
         """What has a segment: the standing findings, then the structures."""
         return (*self.standing_findings, *self.structures)
@@ -180,13 +196,21 @@ class Report(_Value):
     def with_review(self, review: FindingReview) -> Report:
         """The report with a reader's verdict on one of its findings, in place of an earlier one.
 
+        The urgent flag is taken back when every finding that raised it is rejected, and stands
+        again when one of them is not.
+
         Raises:
             KeyError: no finding has that tracking UID.
         """
         if all(finding.tracking_uid != review.tracking_uid for finding in self.findings):
             raise KeyError(review.tracking_uid)
         others = [r for r in self.reviews if r.tracking_uid != review.tracking_uid]
-        return self.model_copy(update={"reviews": (*others, review)})
+        reviewed = self.model_copy(update={"reviews": (*others, review)})
+        if self.urgency is None:
+            return reviewed
+        standing = {finding.number for finding in reviewed.standing_findings}
+        rejected = frozenset(f.number for f in self.findings if f.number not in standing)
+        return reviewed.model_copy(update={"urgency": self.urgency.judged(rejected)})
 
     def signed(self, signature: Signature) -> Report:
         """The final report: this one with a signature under it."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from imaging.lungs import LungMask
 from imaging.notices import Notice
 from imaging.volume import Region
@@ -39,14 +42,29 @@ class Candidate:
     why: Why | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class HeatMap:
+    """A research map over a box of the volume: where to look, no probability.
+
+    Attributes:
+        values: (k, j, i) of the box, 0 to 1.
+        box: the box, as a region whose mask is the organ in it.
+    """
+
+    values: NDArray[np.float32]
+    box: Region
+
+
 @dataclass(frozen=True)
 class Lesions:
     """What was found, best first, and what a reader must know of it.
 
-    ``seconds`` says how long each step took; ``lungs`` is there where lungs were looked for.
+    ``seconds`` says how long each step took; ``lungs`` is there where lungs were looked for,
+    ``heat`` where a site switched a model's research map on.
     """
 
     candidates: tuple[Candidate, ...]
     notices: tuple[Notice, ...]
     seconds: dict[str, float]
     lungs: LungMask | None = None
+    heat: HeatMap | None = None

@@ -24,7 +24,8 @@ TYPES: dict[NoduleType, Text] = {
 MARGINS: dict[Margin, Text] = {
     Margin.SMOOTH: Text(en="smooth", zh="光滑"),
     Margin.LOBULATED: Text(en="lobulated", zh="分叶状"),
-    Margin.SPICULATED: Text(en="spiculated", zh="毛刺状"),
+    # Said of several times as many nodules as readers say it of: never as a fact.
+    Margin.SPICULATED: Text(en="irregular, possibly spiculated", zh="不规则，可能有毛刺"),
     Margin.ILL_DEFINED: Text(en="ill-defined", zh="模糊"),
 }
 SIDES: dict[Side, Text] = {
