@@ -1,6 +1,10 @@
-"""What the shipped nodule model finds, misses and imagines, in one command.
+"""What the shipped reference models find, miss and imagine, in one command.
 
     python benchmarks/accuracy.py --data ../shared/data --out accuracy.json [--quick]
+    python benchmarks/accuracy.py --data ../shared/data --organ pancreas --out pancreas.json
+
+The second is told in benchmarks/accuracy_parts/pancreas.py; what follows is the first, of the
+nodule model.
 
 None of these scans was trained on:
   real        LIDC-IDRI-0001 and -0005, whole DICOM series, judged against their readers
@@ -34,6 +38,8 @@ from models.loaded import LoadedModel, load_model
 from models.spec import CATALOG, read_spec
 
 PARTS = ("real", "held-out", "simulated", "choice", "seen")
+PANCREAS_PARTS = ("organ", "lesions", "crops", "elsewhere", "abdomen", "candidates", "phase")
+MODELS = {"lungs": "lung_nodule_reference", "pancreas": "pancreas_reference"}
 VOLUMES, QUICK_VOLUMES = 28, 4
 
 
@@ -45,7 +51,8 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, default=Path("../shared/data"), help="folder with chest/ and train/"
     )
-    parser.add_argument("--model", type=Path, default=CATALOG / "lung_nodule_reference")
+    parser.add_argument("--organ", choices=tuple(MODELS), default="lungs")
+    parser.add_argument("--model", type=Path, help="its folder; default: the reference weights")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     parser.add_argument(
         "--volumes", type=int, default=VOLUMES,
@@ -54,22 +61,32 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_VOLUMES} volumes a set")
     parser.add_argument("--cache", type=Path, help="keeps the resampled lungs between runs")
     parser.add_argument(
-        "--only", choices=PARTS, action="append", help="one part; repeat for more (default: the "
-        "first four)",
+        "--only", choices=PARTS + PANCREAS_PARTS, action="append",
+        help="one part; repeat for more (default: all of the organ's, but not seen)",
     )  # fmt: skip
     parser.add_argument("--threads", type=int, default=0, help="default: all cores")
     options = parser.parse_args()
     if not options.data.is_dir():
         parser.error(f"{options.data} is no folder; name the one with chest/ and train/ (--data)")
 
-    parts = options.only or PARTS[:4]
+    known = PARTS if options.organ == "lungs" else PANCREAS_PARTS
+    parts = options.only or (PARTS[:4] if options.organ == "lungs" else PANCREAS_PARTS)
+    if unknown := sorted(set(parts) - set(known)):
+        parser.error(f"--only {unknown[0]} is no part of --organ {options.organ}: {known}")
     volumes = QUICK_VOLUMES if options.quick else options.volumes
-    model = load_model(read_spec(options.model, named=False), threads=options.threads)
+    folder = options.model or CATALOG / MODELS[options.organ]
+    model = load_model(read_spec(folder, named=False), threads=options.threads)
     result: dict[str, object] = {"hardware": hardware(), "model": described(model)}
     print(json.dumps(result))
     with tempfile.TemporaryDirectory() as scratch:
-        cache = options.cache or Path(scratch) / "lungs"
-        run_parts(parts, options.data, cache, Path(scratch), model, volumes, result)
+        if options.organ == "pancreas":
+            # Here, so that the lungs' real part needs no SciPy.
+            from benchmarks.accuracy_parts import pancreas
+
+            result |= pancreas.run_parts(parts, options.data, Path(scratch), model, options.quick)
+        else:
+            cache = options.cache or Path(scratch) / "lungs"
+            run_parts(parts, options.data, cache, Path(scratch), model, volumes, result)
     if options.out:
         options.out.write_text(json.dumps(result, indent=2) + "\n")
 

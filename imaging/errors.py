@@ -14,7 +14,8 @@
     │   └── InconsistentSeries
     ├── NothingToEncode      an object was asked for that would be empty
     ├── NoLung               places in the lungs were asked for where there is no lung
-    └── NotCharacterised     a nodule can't be described; the finding itself stands
+    ├── NotCharacterised     a nodule can't be described; the finding itself stands
+    └── NotMeasured          a pancreas or a lesion in it can't be measured by its mask
 
 Every message says what was found, where, and what a person can do about it. ``retryable``
 says whether the same call can succeed later with nothing changed here; for this package it
@@ -91,3 +92,7 @@ class NoLung(ImagingError):
 
 class NotCharacterised(ImagingError):
     """A nodule can't be described by its mask; the finding itself stands."""
+
+
+class NotMeasured(ImagingError):
+    """A pancreas, or a lesion in it, can't be measured by its mask; the mask itself stands."""

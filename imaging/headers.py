@@ -20,6 +20,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from imaging.errors import FileError, MissingTag, NotDicom, TruncatedFile
 from imaging.geometry import Point
+from imaging.mr_facts import MrFacts, read_facts
 from imaging.notices import Notice, notice
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,8 @@ class SeriesHeader:
     protocol: str = ""
     study_description: str = ""
     frame_of_reference: str = ""
+    mr: MrFacts = MrFacts()
+    """Of the first image or frame; empty where the modality is another."""
 
 
 @dataclass(frozen=True)
@@ -259,19 +262,43 @@ def _series_header(header: Dataset) -> SeriesHeader:
         value = header.get(keyword)
         return "" if value is None else "/".join(str(part) for part in _listed(value)).strip()
 
+    place: Dataset | _Groups = header
+    if header.get("PerFrameFunctionalGroupsSequence"):
+        shared = (header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+        place = _Groups(header.PerFrameFunctionalGroupsSequence[0], shared, header)
     return SeriesHeader(
         study_uid=text("StudyInstanceUID"),
         series_uid=text("SeriesInstanceUID"),
         modality=text("Modality"),
         number=text("SeriesNumber"),
         description=text("SeriesDescription"),
-        body_part=text("BodyPartExamined"),
+        body_part=text("BodyPartExamined") or _meaning(place, "AnatomicRegionSequence"),
         kernel=text("ConvolutionKernel"),
-        contrast=text("ContrastBolusAgent"),
+        contrast=text("ContrastBolusAgent") or _agent(place),
         protocol=text("ProtocolName"),
         study_description=text("StudyDescription"),
         frame_of_reference=text("FrameOfReferenceUID"),
+        mr=read_facts(place.get) if text("Modality") == "MR" else MrFacts(),
     )
+
+
+def _agent(place: Dataset | _Groups) -> str:
+    """The contrast agent of an enhanced image, if one was in the patient when it was made.
+
+    ContrastBolusAgentSequence names what was given at any time; the frame's
+    ContrastBolusUsageSequence says whether it was there yet (PS3.3 C.7.6.16.2.12).
+    """
+    given = str(place.get("ContrastBolusAgentAdministered") or "").upper()
+    phase = str(place.get("ContrastBolusAgentPhase") or "").upper()
+    if given == "NO" or phase == "PRE_CONTRAST":
+        return ""
+    return _meaning(place, "ContrastBolusAgentSequence")
+
+
+def _meaning(place: Dataset | _Groups, keyword: str) -> str:
+    """CodeMeaning of the first item of a sequence of codes."""
+    items = place.get(keyword)
+    return str(items[0].get("CodeMeaning") or "").strip() if items else ""
 
 
 def _listed(value: Any) -> list[Any]:

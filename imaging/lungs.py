@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
 
+from imaging.body import Bools, body_mask, fill_slices, grown
 from imaging.geometry import Grid
 from imaging.resample import resample_mask, to_isotropic
 from imaging.volume import Mask, Volume, Voxels
@@ -19,7 +19,6 @@ from imaging.volume import Mask, Volume, Voxels
 SPACING_MM = 2.0
 AIR_HU = -450.0
 """Below: aerated lung, or other air."""
-BODY_HU = -300.0
 GAS_HU = -960.0
 """A piece whose median lies below is free gas (bowel, stomach, trachea alone): lung holds blood."""
 LEAST_PIECE_ML = 40.0
@@ -28,8 +27,6 @@ LEAST_SHARE = 0.05
 CLOSING_MM = 16.0
 CUT_MM2 = 1000.0
 """More air than this in an end slice is cut lung; a windpipe has 200 to 400 mm2."""
-
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +67,7 @@ def lung_mask(volume: Volume) -> LungMask:
     """
     coarse = to_isotropic(volume, SPACING_MM)
     hu = coarse.voxels
-    body = _body(hu)
+    body = body_mask(hu)
     raw = _lung_pieces(hu, body)
     if not raw.any():
         return LungMask(Mask(raw, coarse.grid), 0.0, 0.0, (False, False))
@@ -91,21 +88,10 @@ def _cut(end_slice: Bools) -> bool:
     return float(np.count_nonzero(end_slice)) * SPACING_MM**2 > CUT_MM2
 
 
-def _body(hu: Voxels) -> Bools:
-    """The body with the air in it: the largest dense piece, each slice filled.
-
-    Opened first, by so little that the thinnest chest wall stays and the couch (a thin shell
-    around foam) comes off.
-    """
-    opened = _grown(~_grown(hu <= BODY_HU))
-    labels = sitk.ConnectedComponent(sitk.GetImageFromArray(opened.astype(np.uint8)))
-    return _fill_slices(sitk.GetArrayFromImage(sitk.RelabelComponent(labels)) == 1)
-
-
 def _lung_pieces(hu: Voxels, body: Bools) -> Bools:
     """Pieces of air in the body that are lung."""
     # One voxel off the body's skin: its partial volume is below the threshold as well.
-    inner = ~_grown((hu >= AIR_HU) | ~body)
+    inner = ~grown((hu >= AIR_HU) | ~body)
     labels = sitk.RelabelComponent(
         sitk.ConnectedComponent(sitk.GetImageFromArray(inner.astype(np.uint8))),
         int(LEAST_PIECE_ML * 1000 / SPACING_MM**3),
@@ -122,7 +108,7 @@ def _lung_pieces(hu: Voxels, body: Bools) -> Bools:
         if sizes[label] >= LEAST_SHARE * largest:
             lung |= piece
     aerated: Bools = hu < AIR_HU
-    return _grown(lung) & aerated & body
+    return grown(lung) & aerated & body
 
 
 def _closed(raw: Bools) -> Bools:
@@ -132,7 +118,7 @@ def _closed(raw: Bools) -> Bools:
     pad = radius + 2
     wide = np.pad(raw[box], ((0, 0), (pad, pad), (pad, pad)))
     near = _within(wide, radius)
-    filled = _fill_slices(~_within(~near, radius)) & near
+    filled = fill_slices(~_within(~near, radius)) & near
     closed = raw.copy()
     # What the padding holds beyond the volume's own border is cut off by the slices.
     low = [max(b.start - pad, 0) for b in box[1:]]
@@ -157,22 +143,3 @@ def _within(mask: Bools, radius: float) -> Bools:
     )
     near: Bools = sitk.GetArrayFromImage(far) <= radius**2
     return near
-
-
-def _fill_slices(mask: Bools) -> Bools:
-    """Fills what each slice encloses."""
-    # All slices as one tall picture with an empty frame around each: one call, not hundreds.
-    framed = np.pad(mask, ((0, 0), (1, 1), (1, 1)))
-    tall = sitk.GetImageFromArray(framed.reshape(-1, framed.shape[2]).astype(np.uint8))
-    filled = sitk.GetArrayFromImage(sitk.BinaryFillhole(tall)).reshape(framed.shape)
-    return np.ascontiguousarray(filled[:, 1:-1, 1:-1]).astype(bool)
-
-
-def _grown(mask: Bools) -> Bools:
-    """Adds the four neighbours within each slice."""
-    grown = mask.copy()
-    grown[:, 1:] |= mask[:, :-1]
-    grown[:, :-1] |= mask[:, 1:]
-    grown[:, :, 1:] |= mask[:, :, :-1]
-    grown[:, :, :-1] |= mask[:, :, 1:]
-    return grown

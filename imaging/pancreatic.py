@@ -106,7 +106,7 @@ class Place(_Value):
     part: Part
     diameter_mm: float
     delta_hu: float = Field(description="mean density less the median of the own parenchyma")
-    darkness: float = Field(description="darkness x place, 0 to 1, to rank by; no probability")
+    darkness: float = Field(description="darkness x place, 0 to 1; no probability")
     learned: float | None = Field(
         default=None, description="the trained map's value, 0 to 1; no probability"
     )
@@ -147,9 +147,22 @@ class Contact(_Value):
     """How far round a vessel a lesion lies. Only where the vessel was segmented."""
 
     vessel: Vessel
-    degrees: float | None = Field(description="of the circumference, the most in any slice")
+    degrees: float | None = Field(description="of the circumference, the most of any place")
     length_mm: float | None = Field(default=None, description="along the vessel")
     why: Text = Field(description="what it was measured from, or why it is left to the reader")
+
+
+class UnnamedContact(_Value):
+    """How far round vessels a lesion lies that a model segmented without naming each.
+
+    As of PANORAMA's labels (all arteries in one, all veins in another) or a portal and splenic
+    vein in one. It decides nothing; it shows the reader where to look.
+    """
+
+    label: Text = Field(description="what the model calls them")
+    degrees: float = Field(description="of the circumference, the most of any place")
+    length_mm: float = Field(description="along the vessels")
+    why: Text
 
 
 class PancreaticLesion(_Value):
@@ -173,4 +186,7 @@ class PancreaticLesion(_Value):
     thickness_upstream_mm: float | None = None
     atrophy_upstream: bool | None = None
     contacts: tuple[Contact, ...] = Field(description="one for each vessel, measured or left blank")
+    unnamed_contacts: tuple[UnnamedContact, ...] = Field(
+        default=(), description="with vessels that a model segmented without naming each"
+    )
     told: tuple[Text, ...] = ()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from imaging import phantom_anatomy as anatomy
 from imaging.geometry import Grid
 from imaging.phantom_nodules import DEFAULT_NODULES, NoduleKind, PlantedNodule, plant_nodules
+from imaging.phantom_noise import noise_block
 from imaging.phantom_vessels import LUNG_HU, Frame, draw_trees, draw_tube, oblique
 from imaging.volume import Volume
 
@@ -242,17 +243,9 @@ def _rib_lines() -> list[NDArray[Any]]:
 
 
 def _noise(voxels: Voxels, rng: np.random.Generator) -> None:
-    """Add noise with the spectrum of filtered back-projection: a ramp, rolled off."""
+    """Add noise, more of it at the shoulders."""
     slices, pixels, _ = voxels.shape
-    shape = (24, pixels, pixels)
-    white = np.fft.rfftn(rng.standard_normal(shape, np.float32), axes=(1, 2))
-    j = np.fft.fftfreq(pixels).astype(np.float32)[:, None]
-    i = np.fft.rfftfreq(pixels).astype(np.float32)[None, :]
-    f = np.sqrt(j * j + i * i)
-    white *= f * np.exp(-((f / np.float32(0.27)) ** 2))
-    block = np.fft.irfftn(white, s=shape[1:], axes=(1, 2)).astype(np.float32)
-    block /= block.std()
-    block = np.float32(0.88) * block + np.float32(0.47) * np.roll(block, 1, axis=0)
+    block = noise_block(pixels, rng)
     for k in range(slices):
         soft = 1 + 0.35 * max(0.0, k / slices - 0.75) * 4
-        voxels[k] += block[k % shape[0]] * np.float32(NOISE_HU * soft)
+        voxels[k] += block[k % len(block)] * np.float32(NOISE_HU * soft)

@@ -1,7 +1,9 @@
-"""The phantom as DICOM: a complete CT Image Storage series that says it is simulated."""
+"""A phantom as DICOM: a complete CT Image Storage series that says it is simulated."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -9,20 +11,57 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from imaging.identity import derive_uid
+from imaging.pancreatic import Phase
 from imaging.phantom import Phantom
+from imaging.phantom_abdomen import AbdomenPhantom
 
 SIMULATED = "Simulated chest phantom"
 INTERCEPT = -1024
+Key = tuple[str | int, ...]
 
 
-def write_series(phantom: Phantom, folder: Path, *, patient_id: str = "PHANTOM-1") -> list[Path]:
-    """Write the phantom as a CT series, one file a slice, explicit VR little endian.
+@dataclass(frozen=True)
+class _Labels:
+    """What the headers say of a phantom."""
 
-    UIDs are derived from the seed, the shape and the patient id: the same phantom makes the
-    same files.
+    simulated: str
+    patient: str
+    study: str
+    body_part: str
+    contrast: str
+    windows: tuple[tuple[str, int, int], ...]
+
+
+_CHEST = _Labels(
+    SIMULATED, "Phantom^Chest", "CT chest (simulated)", "CHEST", "",
+    (("LUNG", -600, 1500), ("MEDIASTINUM", 40, 400)),
+)  # fmt: skip
+
+
+def _labels(phantom: Phantom | AbdomenPhantom, patient_id: str) -> tuple[_Labels, Key]:
+    """What the headers say, and what the UIDs are derived from."""
+    grid = phantom.volume.grid
+    form = (*grid.shape, *np.round(grid.spacing_mm, 4).tolist(), patient_id)
+    if isinstance(phantom, Phantom):
+        return _CHEST, ("phantom", phantom.seed, *form)
+    text = f"Simulated abdomen phantom, {phantom.phase.value}"
+    agent = "" if phantom.phase is Phase.PLAIN else "simulated"
+    windows = (("ABDOMEN", 40, 400), ("PANCREAS", 60, 250))
+    labels = _Labels(text, "Phantom^Abdomen", "CT abdomen (simulated)", "ABDOMEN", agent, windows)
+    voxels = sha256(phantom.volume.voxels.tobytes()).hexdigest()[:16]
+    return labels, ("phantom-abdomen", phantom.seed, voxels, *form)
+
+
+def write_series(
+    phantom: Phantom | AbdomenPhantom, folder: Path, *, patient_id: str = "PHANTOM-1"
+) -> list[Path]:
+    """Write a phantom as a CT series, one file a slice, explicit VR little endian.
+
+    UIDs are derived from the seed, the shape and the patient id, an abdomen's from its voxels
+    too: the same phantom makes the same files.
 
     Args:
-        phantom: what to write; axis-aligned, as :func:`imaging.phantom.make_phantom` makes it.
+        phantom: what to write; axis-aligned, as ``make_phantom`` and ``make_abdomen`` make it.
         folder: made if it is not there.
         patient_id: PatientID.
 
@@ -31,10 +70,10 @@ def write_series(phantom: Phantom, folder: Path, *, patient_id: str = "PHANTOM-1
     """
     folder.mkdir(parents=True, exist_ok=True)
     grid = phantom.volume.grid
-    key = ("phantom", phantom.seed, *grid.shape, *np.round(grid.spacing_mm, 4).tolist(), patient_id)
+    labels, key = _labels(phantom, patient_id)
     paths = []
     for k in range(grid.shape[0]):
-        image = _header(phantom, key, patient_id)
+        image = _header(phantom, labels, key, patient_id)
         position = grid.to_lps((k, 0, 0))
         image.SOPInstanceUID = derive_uid(*key, "image", k)
         image.InstanceNumber = k + 1
@@ -59,7 +98,9 @@ def _ds(value: float) -> str:
     return f"{value:.5f}".rstrip("0").rstrip(".")
 
 
-def _header(phantom: Phantom, key: tuple[str | int, ...], patient_id: str) -> Dataset:
+def _header(
+    phantom: Phantom | AbdomenPhantom, labels: _Labels, key: Key, patient_id: str
+) -> Dataset:
     """Everything that the slices share (PS3.3 A.3, CT Image IOD)."""
     slice_mm, row_mm, column_mm = phantom.volume.grid.spacing_mm
     _, rows, columns = phantom.volume.grid.shape
@@ -67,16 +108,16 @@ def _header(phantom: Phantom, key: tuple[str | int, ...], patient_id: str) -> Da
     image.SpecificCharacterSet = "ISO_IR 192"
     image.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     image.SOPClassUID = CTImageStorage
-    image.PatientName = "Phantom^Chest"
+    image.PatientName = labels.patient
     image.PatientID = patient_id
     image.PatientBirthDate = "19600101"
     image.PatientSex = "O"
     image.PatientAge = "066Y"
-    image.PatientComments = f"{SIMULATED}, no patient"
+    image.PatientComments = f"{labels.simulated}, no patient"
     image.StudyInstanceUID = derive_uid(*key, "study")
     image.StudyID = f"PHANTOM{phantom.seed}"
     image.AccessionNumber = f"PHANTOM{phantom.seed}"
-    image.StudyDescription = "CT chest (simulated)"
+    image.StudyDescription = labels.study
     image.ReferringPhysicianName = ""
     for name in ("Study", "Series", "Acquisition", "Content"):
         setattr(image, f"{name}Date", "20260105")
@@ -84,17 +125,17 @@ def _header(phantom: Phantom, key: tuple[str | int, ...], patient_id: str) -> Da
     image.Modality = "CT"
     image.SeriesInstanceUID = derive_uid(*key, "series")
     image.SeriesNumber = 2
-    image.SeriesDescription = SIMULATED
-    image.BodyPartExamined = "CHEST"
+    image.SeriesDescription = labels.simulated
+    image.BodyPartExamined = labels.body_part
     image.PatientPosition = "HFS"
-    image.ProtocolName = SIMULATED
+    image.ProtocolName = labels.simulated
     image.FrameOfReferenceUID = derive_uid(*key, "frame of reference")
     image.PositionReferenceIndicator = ""
     image.Manufacturer = "Preread"
-    image.ManufacturerModelName = SIMULATED
+    image.ManufacturerModelName = labels.simulated
     image.DeviceSerialNumber = str(phantom.seed)
     image.SoftwareVersions = "1"
-    image.ImageComments = f"{SIMULATED}: computed, not acquired from a person"
+    image.ImageComments = f"{labels.simulated}: computed, not acquired from a person"
     image.AcquisitionNumber = 1
     image.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
     image.PixelSpacing = [_ds(row_mm), _ds(column_mm)]
@@ -110,6 +151,9 @@ def _header(phantom: Phantom, key: tuple[str | int, ...], patient_id: str) -> Da
     image.BitsAllocated, image.BitsStored, image.HighBit = 16, 12, 11
     image.PixelRepresentation = 0
     image.RescaleIntercept, image.RescaleSlope, image.RescaleType = INTERCEPT, 1, "HU"
-    image.WindowCenter, image.WindowWidth = [-600, 40], [1500, 400]
-    image.WindowCenterWidthExplanation = ["LUNG", "MEDIASTINUM"]
+    if labels.contrast:
+        image.ContrastBolusAgent = labels.contrast
+    image.WindowCenter = [centre for _, centre, _ in labels.windows]
+    image.WindowWidth = [width for _, _, width in labels.windows]
+    image.WindowCenterWidthExplanation = [name for name, _, _ in labels.windows]
     return image

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from imaging.geometry import Grid
 from imaging.volume import Mask, Volume
@@ -60,6 +61,33 @@ def resample(volume: Volume, target: Grid, *, fill: float = AIR_HU, order: int =
     image = to_sitk(volume.voxels, volume.grid)
     out = _run(image, target, fill, sitk.sitkLinear if order else sitk.sitkNearestNeighbor)
     return Volume(sitk.GetArrayFromImage(out), target)
+
+
+def resample_moved(
+    volume: Volume, motion: NDArray[np.float64], target: Grid, *, fill: float = 0.0
+) -> Volume:
+    """Interpolate a volume linearly onto a grid that a rigid motion maps into it; float32.
+
+    Args:
+        volume: any orthogonal grid.
+        motion: 4 x 4, from LPS mm of ``target`` to LPS mm of ``volume``.
+        target: orthogonal.
+        fill: value outside the source.
+    """
+    through = sitk.AffineTransform(3)
+    through.SetMatrix(motion[:3, :3].ravel().tolist())
+    through.SetTranslation(motion[:3, 3].tolist())
+    image = to_sitk(volume.voxels, volume.grid)
+    out = sitk.Resample(image, _reference(target), through, sitk.sitkLinear, fill, sitk.sitkFloat32)
+    return Volume(sitk.GetArrayFromImage(out), target)
+
+
+def resample_labels(labels: np.ndarray, grid: Grid, target: Grid) -> np.ndarray:
+    """Nearest-neighbour copy of whole numbers (k, j, i) on another grid; 0 outside."""
+    image = to_sitk(labels, grid)
+    out = sitk.Resample(image, _reference(target), sitk.Transform(), sitk.sitkNearestNeighbor, 0.0)
+    copied: np.ndarray = sitk.GetArrayFromImage(out)
+    return copied
 
 
 def resample_probability(values: np.ndarray, grid: Grid, target: Grid) -> np.ndarray:

@@ -26,12 +26,21 @@ class RoleRule(Protocol):
         """Which series it takes."""
 
 
-def choose_roles(scan: Scan, roles: Sequence[RoleRule], model: str) -> SeriesPlan:
+def choose_roles(
+    scan: Scan, roles: Sequence[RoleRule], model: str, *, across_frames: bool = False
+) -> SeriesPlan:
     """Find a series for every role, each series in one role, all in one frame of reference.
 
     Positions of different frames of reference (PS3.3 C.7.4.1) can't be compared, so series
     from two of them are never stacked. As many roles as can be are filled; among equals the
     better suited series win, earlier roles first.
+
+    Args:
+        scan: the study's headers.
+        roles: what the model takes.
+        model: its name.
+        across_frames: where no frame of reference has a series for every role, take them from
+            several; whoever reads them must lay them over one another by their images.
 
     Returns:
         A plan whose ``roles`` names the series in the order given and whose ``chosen`` is the
@@ -48,6 +57,9 @@ def choose_roles(scan: Scan, roles: Sequence[RoleRule], model: str) -> SeriesPla
         other = _cast(there, roles, judged)
         if _worth(other, judged) > _worth(cast, judged):
             cast = other
+    if across_frames and len(cast) < len(roles):
+        other = _cast(everything, roles, judged)
+        cast = other if len(other) > len(cast) else cast
     missing = [role.role for role in roles if role.role not in cast]
     notices = list(scan.notices)
     if everything:
@@ -115,13 +127,18 @@ def _notices(
     cast: dict[str, Series],
 ) -> list[Notice]:
     """Why a series plays no role; its warnings where it plays one."""
+    first = next(iter(cast.values()), None)
     for role, player in cast.items():
         if player is series:
-            return judged[series.uid, role][1]
+            told = judged[series.uid, role][1]
+            assert first is not None
+            if series.header.frame_of_reference != first.header.frame_of_reference:
+                told = [*told, notice("other-frame-aligned", chosen=first.name)]
+            return told
     suits = [role.role for role in roles if judged[series.uid, role.role][0] > 0]
-    first = next(iter(cast.values()), None)
     if suits and first is not None:
-        if series.header.frame_of_reference != first.header.frame_of_reference:
+        frames = {player.header.frame_of_reference for player in cast.values()}
+        if series.header.frame_of_reference not in frames:
             return [notice("other-frame-of-reference", chosen=first.name)]
         # A role that it suits and nobody plays would have been given to it.
         why = "thinner slices, more of them, or a softer kernel"

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from imaging.headers import ImageSlice, SeriesHeader
 from imaging.notices import Notice, notice
+from imaging.weighting import weighting_of
 
 WORST_COSINE = 0.01
 """How far lengths and the angle of direction cosines may be off; beyond, spacing is wrong."""
@@ -29,6 +30,18 @@ _ENHANCED = re.compile(
     r"增强|动脉期|静脉期|门脉|延迟期",
     re.IGNORECASE,
 )
+# MR is described in other words, often joined by underscores, and never by a phase of the liver.
+_MR_PLAIN = re.compile(
+    r"(?<![a-z])pre(?![sp])|\bw ?/? ?o\b|without|\bnon?[\s-]*(?:con|gad|gd|enhanced)|"
+    r"unenhanced|\bplain\b|\bnati[vf]e?|\bohne\b|\bc-(?!\w)|平扫|未增强|增强前",
+    re.IGNORECASE,
+)
+_MR_ENHANCED = re.compile(
+    r"post(?![\s-]*(?:op|surg|erior|proc|rt\b|trea))|(?<![a-z])gad|gd(?![a-z])|"
+    r"\+ ?(?:c|km)(?![a-z])|\bc ?\+|\bce\b|\bkm\b|contrast|enhanced|t1.*\b(?:fs)?c$|增强|强化|注药",
+    re.IGNORECASE,
+)
+_JOINTS = re.compile(r"[_:]+")
 
 
 class InputRule(BaseModel):
@@ -50,6 +63,10 @@ class InputRule(BaseModel):
         description="pattern that SeriesDescription (ProtocolName where it is empty) must hold",
     )
     exclude: str = Field(default="", description="pattern that it must not hold")
+    weighting: Literal["any", "T1", "T2", "FLAIR", "PD"] = Field(
+        default="any",
+        description="of MR: by its descriptions, else its sequence's name, else its times",
+    )
     contrast: Literal["any", "with", "without"] = Field(
         default="any", description="contrast agent, by SeriesDescription, else ContrastBolusAgent"
     )
@@ -176,6 +193,10 @@ def _described(header: SeriesHeader, rule: InputRule) -> Notice | None:
         return notice("description-not-wanted", found=described or "-", wanted=rule.include)
     if rule.exclude and _holds(rule.exclude, described):
         return notice("description-excluded", found=described, unwanted=rule.exclude)
+    if rule.weighting != "any" and (shown := weighting_of(header)) != rule.weighting:
+        return notice(
+            "wrong-weighting", found=shown.text, said=described or "-", wanted=rule.weighting
+        )
     if rule.contrast != "any" and is_enhanced(header) != (rule.contrast == "with"):
         found = " / ".join(text for text in (described, header.contrast) if text) or "-"
         code = "contrast-wanted" if rule.contrast == "with" else "contrast-unwanted"
@@ -196,12 +217,17 @@ def is_enhanced(header: SeriesHeader) -> bool:
     The description speaks before ContrastBolusAgent, which scanners copy from the protocol
     into the unenhanced series too.
     """
-    described = header.description or header.protocol
-    if _PLAIN.search(described):
+    said = told_contrast(header.description or header.protocol, header.modality)
+    return header.contrast.strip().upper() not in _NOT_GIVEN if said is None else said
+
+
+def told_contrast(text: str, modality: str) -> bool | None:
+    """Whether a description says that contrast agent was given; None: it says nothing of it."""
+    plain, enhanced = (_MR_PLAIN, _MR_ENHANCED) if modality == "MR" else (_PLAIN, _ENHANCED)
+    words = _JOINTS.sub(" ", text).strip() if modality == "MR" else text
+    if plain.search(words):
         return False
-    if _ENHANCED.search(described):
-        return True
-    return header.contrast.strip().upper() not in _NOT_GIVEN
+    return True if enhanced.search(words) else None
 
 
 def _is_derived(image: ImageSlice) -> bool:

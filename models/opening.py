@@ -34,7 +34,7 @@ class Opened:
 
     Args:
         sources: what a runtime loads, by role.
-        plan: how they are run; None where the task has a path of its own (lung-nodules).
+        plan: how they are run; None where the task has a path of its own (lung-nodules, pancreas).
         splits: how a patch of a role's network may be cut when memory is short.
     """
 
@@ -103,6 +103,9 @@ def _plain(spec: ModelSpec) -> Opened:
         sources = {role: OnnxFile(spec.path_of(role)) for role in networks}
     if spec.task == "lung-nodules":
         return Opened(sources, splits={"detector": Split(SIDE_MULTIPLE, 2 * SEEN_VOXELS)})
+    if spec.task == "pancreas":
+        # One slice is a patch; no memory is too short for that.
+        return Opened(sources)
     where = spec.folder / SPEC_NAME
     if spec.task == "detection":
         raise SpecError(

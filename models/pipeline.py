@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from imaging.notices import notice
+from imaging.notices import Notice, notice
 from imaging.volume import Volume
 from models.detection import detect as detection
 from models.detection.detect import DetectionPlan
@@ -13,6 +13,7 @@ from models.lesions import Candidate, Lesions
 from models.loaded import LoadedModel
 from models.lungs.find import find_nodules
 from models.opening import NETWORK
+from models.pancreas.find import find_pancreas
 from models.recipe import Recipe
 from models.runner import Runner
 from models.spec import SPEC_NAME
@@ -20,6 +21,7 @@ from models.voxels import structures
 from models.voxels.labelmap import LabelMap
 from models.voxels.prompts import PromptPlan, segment_prompts
 from models.voxels.segmentation import segment
+from models.voxels.together import Together, bring_together
 
 __all__ = ["Candidate", "Lesions", "find_lesions", "label"]
 
@@ -33,6 +35,7 @@ def find_lesions(
     progress: Progress = lambda step: None,
     *,
     explained: bool = True,
+    research: bool = False,
 ) -> Lesions:
     """Find the lesions, and measure the organs, a model is made for.
 
@@ -43,6 +46,7 @@ def find_lesions(
         networks: what runs its networks, by their roles.
         progress: called with the name of each step as it begins.
         explained: with what made the model flag the best findings, where its way tells it.
+        research: with the model's research map, where it has one; a site switches it on.
 
     Returns:
         Regions on the first volume's grid.
@@ -56,18 +60,22 @@ def find_lesions(
     spec, plan = model.spec, model.plan
     if spec.task == "lung-nodules":
         return find_nodules(volumes[0], spec, networks, progress, explained=explained)
+    if spec.task == "pancreas":
+        return find_pancreas(volumes[0], spec, networks, progress, research=research)
     seconds: dict[str, float] = {}
     if spec.task == "detection":
         if not isinstance(plan, DetectionPlan):
             raise SpecError(
                 f"{spec.folder / SPEC_NAME}: task = 'detection', but the network labels voxels"
             )
-        boxes = detection.detect(volumes, plan, networks[NETWORK], progress, seconds)
+        together = bring_together(volumes, spec, progress, seconds)
+        boxes = detection.detect(together.volumes, plan, networks[NETWORK], progress, seconds)
         found = detection.candidates(boxes, volumes[0].grid, spec)
-        notices = (notice("boxes-only"),) if found else ()
+        notices = (*together.notices, *((notice("boxes-only"),) if found else ()))
         return Lesions(tuple(found), notices, seconds)
-    labels = label(volumes, model, networks, progress, seconds)
-    return Lesions(tuple(structures.candidates(volumes[0], labels, spec)), (), seconds)
+    told: list[Notice] = []
+    labels = label(volumes, model, networks, progress, seconds, told)
+    return Lesions(tuple(structures.candidates(volumes[0], labels, spec)), tuple(told), seconds)
 
 
 def label(
@@ -76,18 +84,33 @@ def label(
     networks: Mapping[str, Runner],
     progress: Progress = lambda step: None,
     seconds: dict[str, float] | None = None,
+    told: list[Notice] | None = None,
 ) -> LabelMap:
     """The label of every voxel, as a segmentation model gives it.
 
     Args:
         volumes, model, networks, progress: see :func:`find_lesions`.
         seconds: how long each step took is written into it.
+        told: what a reader must know of how several series came together is added to it.
 
     Raises:
         SpecError: the model doesn't label voxels.
-        PatchRefused, InferenceFailed: see :func:`find_lesions`.
+        InputRefused, PatchRefused, InferenceFailed: see :func:`find_lesions`.
     """
-    plan = model.plan
+    together = bring_together(volumes, model.spec, progress, seconds)
+    if told is not None:
+        told += together.notices
+    return together.back(_labels(together, model, networks, progress, seconds))
+
+
+def _labels(
+    together: Together,
+    model: LoadedModel,
+    networks: Mapping[str, Runner],
+    progress: Progress,
+    seconds: dict[str, float] | None,
+) -> LabelMap:
+    plan, volumes = model.plan, together.volumes
     if isinstance(plan, Recipe):
         return segment(volumes, plan, networks[NETWORK], progress, seconds)
     if isinstance(plan, PromptPlan):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from imaging.finding import Code
 from imaging.language import Text
 from imaging.series import InputRule
 from models.runtime.source import Precision, RuntimeName
+from models.validated import Validated
 
 
 class Section(BaseModel):
@@ -28,6 +29,10 @@ class OperatingPoint(Section):
     mask_threshold: float = Field(default=0.5, gt=0, lt=1, description="probability of the mask")
     minimum_lung_ml: float = Field(
         default=500.0, ge=0, description="less lung in view is refused, ml (task lung-nodules)"
+    )
+    validated: Validated | None = Field(
+        default=None,
+        description="what an operator's validation showed; lets the model flag a study as urgent",
     )
 
 
@@ -52,6 +57,45 @@ class SeriesRole(Section):
 
     role: str = Field(description="its name, e.g. FLAIR; the order here is the channels' order")
     input: InputRule = Field(default_factory=InputRule)
+
+
+class RegistrationSection(Section):
+    """How several series of one patient are brought together before the network sees them."""
+
+    method: Literal["none", "rigid"] = Field(
+        default="none",
+        description="none: positions stand as the headers say; rigid: every further series is "
+        "laid over the first one, and what is left over is measured",
+    )
+    across_frames: bool = Field(
+        default=False,
+        description="take series of several frames of reference, where no single one has them "
+        'all; needs method = "rigid"',
+    )
+    axial_mm: float = Field(
+        default=0.0,
+        ge=0,
+        le=5,
+        description="voxel size of the axial grid (to the left, the back, the head: as BraTS's "
+        "files lie) that all are put on, mm; 0: the first series' own grid",
+    )
+    warned_mm: float = Field(
+        default=1.5, gt=0, description="a series that stays farther off brings a warning, mm"
+    )
+    refused_mm: float = Field(
+        default=3.0, gt=0, description="a series that stays farther off is refused, mm"
+    )
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if self.across_frames and self.method != "rigid":
+            raise ValueError(
+                'registration.across_frames needs method = "rigid": positions of two frames of '
+                "reference can't be compared"
+            )
+        if self.refused_mm < self.warned_mm:
+            raise ValueError("registration.refused_mm must not lie below warned_mm")
+        return self
 
 
 class NetworkSection(Section):

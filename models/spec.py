@@ -24,16 +24,20 @@ from models.sections import (
     NetworkSection,
     OperatingPoint,
     Origin,
+    RegistrationSection,
     RuntimeSection,
     Section,
     SeriesRole,
 )
+from models.validated import objection_to
 
 CATALOG = Path(__file__).parent / "catalog"
 """The models that ship."""
 SPEC_NAME = "preread.toml"
 CARD_NAME = "MODEL_CARD.md"
 """The model card, beside ``preread.toml``."""
+MAPPED_TASKS = ("pancreas",)
+"""Those whose models have a research map beside their findings."""
 MOST_KEYS = 12
 """So many keys are named in one message."""
 
@@ -61,7 +65,7 @@ class ModelSpec(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="the folder's name too")
     version: str = Field(description="grows with every change of weights or operating point")
     title: Text = Field(description="what people call it")
-    task: Literal["lung-nodules", "segmentation", "detection"] = Field(
+    task: Literal["lung-nodules", "pancreas", "segmentation", "detection"] = Field(
         description="which path in models.pipeline runs it"
     )
     intended_use: Text
@@ -74,6 +78,14 @@ class ModelSpec(Section):
     input: InputRule = Field(default_factory=InputRule, description="which series it takes")
     series: tuple[SeriesRole, ...] = Field(
         default=(), description="several series that it takes together; input is then unused"
+    )
+    registration: RegistrationSection = Field(
+        default_factory=RegistrationSection, description="several series brought together"
+    )
+    skull_strip: bool = Field(
+        default=False,
+        description="the network was trained without the skull: take it off, by a classical "
+        "method whose limits the result states",
     )
     network: NetworkSection = Field(default_factory=NetworkSection)
     recipe: Recipe | None = Field(
@@ -113,7 +125,20 @@ class ModelSpec(Section):
             raise ValueError(f"series: roles {', '.join(roles)}: each must have a name of its own")
         if self.network.kind == "triton" and not (self.network.url and self.network.model):
             raise ValueError('network.url and network.model are needed where kind is "triton"')
+        if (objection := objection_to(self)) is not None:
+            raise ValueError(f"operating_point.validated{objection}")
         return self
+
+    @property
+    def validation_is_stale(self) -> bool:
+        """Whether the operating point was validated with other weights than those here."""
+        validated = self.operating_point.validated
+        return validated is not None and self.installed and validated.weights != self.fingerprint
+
+    @property
+    def has_research_map(self) -> bool:
+        """Whether a site can have it show where to look, beside its findings."""
+        return self.task in MAPPED_TASKS
 
     @property
     def installed(self) -> bool:
@@ -135,7 +160,8 @@ class ModelSpec(Section):
                 continue
             for name in ("name", "code", "site"):
                 empty += _empty(f"labels.{place}.{name}", getattr(label, name))
-        return (*empty, *self.to_check)
+        stale = ("operating_point.validated.weights",) if self.validation_is_stale else ()
+        return (*empty, *self.to_check, *stale)
 
     def label_of(self, index: int) -> Label | None:
         """The label that an output value stands for; None: not described."""
@@ -239,6 +265,12 @@ def check_usable(spec: ModelSpec) -> None:
         SpecError: the message names the command, or the keys.
     """
     check_installed(spec)
+    if spec.validation_is_stale:
+        raise SpecError(
+            f"{spec.folder / SPEC_NAME}: operating_point.validated.weights: it was validated with "
+            f"other weights than those here, whose fingerprint is {spec.fingerprint}. Take the "
+            "section out (the model then flags no study as urgent), or validate these weights"
+        )
     if spec.unfilled:
         keys = ", ".join(spec.unfilled[:MOST_KEYS])
         if (more := len(spec.unfilled) - MOST_KEYS) > 0:
@@ -247,6 +279,19 @@ def check_usable(spec: ModelSpec) -> None:
             f"{spec.folder / SPEC_NAME}: it can't be enabled yet: a person must fill in or check "
             f"{keys}; keys named in to_check are taken out of that list once they are right. "
             f"`preread models show {spec.name}` shows what stands there"
+        )
+
+
+def check_research(spec: ModelSpec) -> None:
+    """Check that a model has a research map that a site may switch on.
+
+    Raises:
+        SpecError: it has none.
+    """
+    if not spec.has_research_map:
+        raise SpecError(
+            f"{spec.name}: it has no research map; take it out of models.research. Such a map "
+            f"comes with models of task {', '.join(MAPPED_TASKS)}"
         )
 
 

@@ -18,6 +18,7 @@ from imaging.notices import Notice
 from imaging.report import Report
 from imaging.series import refusals
 from models.errors import InputRefused
+from models.spec import check_research, find_spec
 from models.study.plan import StudyPlan, plan_together
 from models.study.priors import PriorImages
 from models.study.reading import Progress
@@ -65,6 +66,7 @@ def analyse_path(
     *,
     priors: Sequence[Path] = (),
     language: Language = Language.EN,
+    rtstruct: bool = False,
     progress: Progress = lambda step: None,
 ) -> list[Outcome]:
     """Analyse every study in a folder, zip or file, with every enabled model.
@@ -75,6 +77,7 @@ def analyse_path(
         models: loaded.
         priors: folders, zips or files with earlier examinations of the patient.
         language: of the text in the SR and the page.
+        rtstruct: write an RTSTRUCT too.
         progress: called with the name of each step as it begins, from several threads.
 
     Raises:
@@ -110,7 +113,7 @@ def analyse_path(
             try:
                 earlier = suiting(named, part)
                 return _analyse_one(
-                    part, plan, study_uid, folder, models, earlier, language, progress
+                    part, plan, study_uid, folder, models, earlier, language, rtstruct, progress
                 )
             except (SeriesError, InputRefused) as error:
                 if len(studies) == 1:
@@ -120,6 +123,21 @@ def analyse_path(
 
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="study") as readers:
             return list(readers.map(one, studies))
+
+
+def mapped(settings: Settings) -> tuple[str, ...]:
+    """The enabled models that have a research map.
+
+    Raises:
+        SpecError: none of them has one, or one of them can't be used.
+    """
+    folders = settings.model_folders
+    specs = [find_spec(name, folders) for name in settings.models.enabled]
+    found = tuple(spec.name for spec in specs if spec.has_research_map)
+    if not found:
+        for spec in specs:
+            check_research(spec)
+    return found
 
 
 @contextmanager
@@ -147,6 +165,7 @@ def _analyse_one(
     models: WarmModels,
     earlier: tuple[list[PriorImages], list[Notice]],
     language: Language,
+    rtstruct: bool,
     progress: Progress,
 ) -> Outcome:
     if plan.chosen is None:
@@ -159,7 +178,9 @@ def _analyse_one(
         warnings = (*reading.report.warnings, *told)
         report = reading.report.model_copy(update={"warnings": warnings})
         progress("write")
-        made = write_objects(kept / "objects", report, load_analysis(kept), language=language)
+        made = write_objects(
+            kept / "objects", report, load_analysis(kept), language=language, rtstruct=rtstruct
+        )
         out.mkdir(parents=True, exist_ok=True)
         files_out = {kind: out / file.name for kind, file in made.items()}
         for kind, file in made.items():

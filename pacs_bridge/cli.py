@@ -87,12 +87,21 @@ def _parser() -> argparse.ArgumentParser:
         help="see `preread models list`; may be repeated (default: those the settings enable)",
     )  # fmt: skip
     analyse.add_argument(
+        "--research", action="store_true",
+        help="also show the research maps of the models that have one: places to look at, no "
+        "findings (default: those of models.research)",
+    )  # fmt: skip
+    analyse.add_argument(
         "--prior", action="append", type=Path, default=[], metavar="PATH",
         help="an earlier examination of the patient to compare with; may be repeated",
     )  # fmt: skip
     analyse.add_argument(
         "--out", type=Path, default=Path("preread-out"), metavar="DIR",
         help="where findings.json, sr.dcm, seg.dcm and report.html go (default: %(default)s)",
+    )  # fmt: skip
+    analyse.add_argument(
+        "--rtstruct", action="store_true",
+        help="also write rtstruct.dcm: contours of organs and lesions for a planning system",
     )  # fmt: skip
     analyse.add_argument("--json", action="store_true", help="print the report as JSON, no table")
     analyse.add_argument(
@@ -168,7 +177,7 @@ def _set_log_level(settings: Settings) -> None:
 
 
 def _analyse(options: argparse.Namespace) -> int:
-    from pacs_bridge.analyse import analyse_path, explain, open_models
+    from pacs_bridge.analyse import analyse_path, explain, mapped, open_models
 
     language = Language(options.language)
     settings = load_settings(options.config).with_models(
@@ -177,10 +186,12 @@ def _analyse(options: argparse.Namespace) -> int:
         runtime=options.runtime,
         threads=options.threads or None,
     )
+    if options.research:
+        settings = settings.with_models(research=mapped(settings))
     with err.status("reading ...") as status, open_models(settings) as models:
         outcomes = analyse_path(
             options.path, options.out, models, priors=options.prior, language=language,
-            progress=lambda step: status.update(f"{step} ..."),
+            rtstruct=options.rtstruct, progress=lambda step: status.update(f"{step} ..."),
         )  # fmt: skip
     unread = [outcome for outcome in outcomes if outcome.report is None]
     for outcome in unread:

@@ -1,4 +1,4 @@
-"""Results on their way: every object to every destination that takes its kind, by C-STORE.
+"""Results on their way: every object to every destination that takes it, by C-STORE.
 
 One thread a destination, so that a dead or slow one holds up no other. Where an object stands
 is a row in the store: a crash between sending and keeping that means that the same object,
@@ -98,24 +98,35 @@ class Courier:
             bell.set()
 
     def enqueue(
-        self, study_uid: str, revision: int, stage: Stage, objects: Iterable[tuple[str, str, Path]]
+        self,
+        study_uid: str,
+        revision: int,
+        stage: Stage,
+        objects: Iterable[tuple[str, str, Path]],
+        *,
+        urgent: bool = False,
     ) -> None:
         """Enter the objects of a reading for every destination that takes their kind.
 
-        Entering the same again changes nothing.
+        A destination for urgent studies gets those of an urgent one, and later ones of a study
+        that it got something of, also where the flag was taken back meanwhile. Entering the same
+        again changes nothing.
 
         Args:
             study_uid: the study.
             revision: of its reading.
             stage: preliminary or final.
             objects: kind (``"SR"``, ``"SEG"``), SOP Instance UID, file.
+            urgent: the study is flagged as urgent.
         """
         entries = list(objects)
+        told = {delivery.destination for delivery in self._store.deliveries_of(study_uid)}
         self._store.add_deliveries(
             Delivery(uid, destination.name, study_uid, revision, stage, kind, path)
             for destination in self._destinations
             for kind, uid, path in entries
             if kind in destination.accepts
+            and (destination.studies == "all" or urgent or destination.name in told)
         )
         self.wake()
 

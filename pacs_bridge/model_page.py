@@ -45,6 +45,7 @@ def model_page(spec: ModelSpec) -> Iterator[str]:
     point = spec.operating_point
     yield "operating point"
     yield f"  score >= {point.score_threshold:g}, the best {point.most_findings} findings"
+    yield from _validated(spec)
     yield "runs"
     yield (
         f"  {spec.network.kind}, runtime {spec.runtime.prefer}, {spec.runtime.precision}, "
@@ -53,6 +54,8 @@ def model_page(spec: ModelSpec) -> Iterator[str]:
     yield from _origin(spec)
     for role, file in spec.files.items():
         yield f"  {file}  SHA-256 {spec.sha256[role]}" + ("" if role == file else f"  ({role})")
+    if spec.files:
+        yield f"  fingerprint of the weights: {spec.fingerprint}"
     if spec.unfilled:
         yield ""
         yield "can't be enabled before a person fills in or checks"
@@ -61,6 +64,20 @@ def model_page(spec: ModelSpec) -> Iterator[str]:
     if card.is_file():
         yield ""
         yield card.read_text(encoding="utf-8", errors="replace").rstrip()
+
+
+def _validated(spec: ModelSpec) -> Iterator[str]:
+    validated = spec.operating_point.validated
+    if validated is None:
+        yield "  not validated: it flags no study as urgent"
+        return
+    yield f"  validated: from score {validated.score_threshold:g} on it flags the study as urgent"
+    yield (
+        f"  by {validated.by}, {validated.date}, {validated.patients} patients "
+        f"({validated.diseased} diseased): sensitivity {validated.sensitivity:.1%}, specificity "
+        f"{validated.specificity:.1%}"
+    )
+    yield f"  on {validated.data}; {validated.reference}"
 
 
 def _text(what: str, text: Text) -> Iterator[str]:

@@ -20,8 +20,10 @@ from imaging.guidelines import (
     guided,
     with_clinical,
     with_override,
+    with_pancreas_reading,
     without_override,
 )
+from imaging.guidelines.pancreas_values import PancreasReading
 from imaging.report import FindingReview, Report, Signature
 from pacs_bridge.audit import write_event
 from pacs_bridge.database import writing
@@ -29,6 +31,7 @@ from pacs_bridge.errors import UnknownStudy, WrongState
 from pacs_bridge.headlines import keep_headline
 from pacs_bridge.states import State
 from pacs_bridge.tables import readings
+from pacs_bridge.urgencies import keep_urgency, tell_of_change
 
 
 class ReaderEdits:
@@ -81,6 +84,16 @@ class ReaderEdits:
         return self._edit(
             study_uid, revision, lambda report: with_clinical(report, facts), who,
             "clinical-edited", "; ".join(moved),
+        )  # fmt: skip
+
+    def save_pancreas(
+        self, study_uid: str, revision: int, said: PancreasReading, who: str
+    ) -> Report:
+        """Keep what the reader says of a pancreatic lesion; returns the report, guided anew."""
+        detail = said.model_dump_json(exclude_defaults=True)
+        return self._edit(
+            study_uid, revision, lambda report: with_pancreas_reading(report, said), who,
+            "pancreas-edited", detail,
         )  # fmt: skip
 
     def save_override(self, study_uid: str, revision: int, override: Override, who: str) -> Report:
@@ -137,7 +150,8 @@ class ReaderEdits:
                     f"study {study_uid} is {row['state']}; only a study that is "
                     f"{State.AWAITING_SIGNATURE} can be reviewed"
                 )
-            report = change(Report.model_validate_json(row["report"]))
+            before = Report.model_validate_json(row["report"])
+            report = change(before)
             values: dict[str, Any] = {
                 "report": report.model_dump_json(),
                 "positive": len(report.standing_findings),
@@ -153,7 +167,9 @@ class ReaderEdits:
             if done.rowcount != 1:
                 raise WrongState(f"study {study_uid} was changed by somebody else; load it again")
             keep_headline(db, study_uid, revision, report)
+            keep_urgency(db, study_uid, revision, report)
             write_event(db, who, what, study_uid, detail)
+            tell_of_change(db, who, study_uid, before, report)
             return report
 
 

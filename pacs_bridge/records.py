@@ -59,6 +59,8 @@ class Reading:
     changed_at: float
     image_count: int = 0
     headline: str = ""
+    urgent: bool = False
+    urgent_why: Text = Text(en="", zh="")
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,11 @@ def reading_of(row: RowMapping, image_count: int) -> Reading:
         at = study.first_received_at
         state = State.PRIOR if row["held_back"] else State.RECEIVING
         return Reading(study, 0, state, nothing, nothing, "", None, 0, at, at, image_count)
+    report = Report.model_validate_json(row["report"]) if row["report"] else None
+    urgent = bool(row.get("urgent"))
+    why = Text(en=row.get("urgent_en") or "", zh=row.get("urgent_zh") or "")
+    if report is not None and report.urgency is not None:
+        urgent, why = report.urgent, report.urgency.why
     return Reading(
         study=study,
         revision=row["revision"],
@@ -127,12 +134,14 @@ def reading_of(row: RowMapping, image_count: int) -> Reading:
         reason=Text(en=row["reason_en"], zh=row["reason_zh"]),
         complete_because=Text(en=row["complete_en"], zh=row["complete_zh"]),
         plan=row["plan"],
-        report=Report.model_validate_json(row["report"]) if row["report"] else None,
+        report=report,
         positive=row["positive"],
         opened_at=row["opened_at"],
         changed_at=row["changed_at"],
         image_count=image_count,
         headline=row.get("headline") or "",
+        urgent=urgent,
+        urgent_why=why,
     )
 
 

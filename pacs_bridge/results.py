@@ -21,14 +21,20 @@ from pydicom.dataset import Dataset
 from imaging.geometry import Grid
 from imaging.headers import read_header
 from imaging.language import Language
-from imaging.objects import make_seg, make_sr, render_key_image, render_report
+from imaging.objects import (
+    make_rtstruct,
+    make_seg,
+    make_sr,
+    render_key_image,
+    render_report,
+)
 from imaging.objects.key_images import WINDOW
 from imaging.report import Report
 from imaging.volume import Region, SourceSlice, Volume
 from models.lesions import Why
 
-KINDS = {"SEG": "seg.dcm", "SR": "sr.dcm", "report.html": "report.html",
-         "findings.json": "findings.json"}  # fmt: skip
+KINDS = {"SEG": "seg.dcm", "SR": "sr.dcm", "RTSTRUCT": "rtstruct.dcm",
+         "report.html": "report.html", "findings.json": "findings.json"}  # fmt: skip
 """What is made of a report, and what its file is called."""
 
 
@@ -105,18 +111,26 @@ def load_analysis(folder: Path) -> Analysed:
 
 
 def write_objects(
-    folder: Path, report: Report, analysed: Analysed, *, language: Language
+    folder: Path,
+    report: Report,
+    analysed: Analysed,
+    *,
+    language: Language,
+    rtstruct: bool = False,
 ) -> dict[str, Path]:
-    """Make SEG, SR, page and JSON of a report; the same report makes the same UIDs.
+    """Make SEG, SR, page and JSON of a report, and RTSTRUCT where asked for.
+
+    The same report makes the same UIDs.
 
     Args:
         folder: where the files go, inside the one :func:`save_analysis` was given.
         report: preliminary or final.
         analysed: the analysis the report stands on.
         language: of the text in the SR.
+        rtstruct: make an RTSTRUCT too.
 
     Returns:
-        The files by kind; no SEG when no finding stands and no organ was segmented.
+        The files by kind; no SEG and no RTSTRUCT when no finding stands and no organ was segmented.
     """
     headers = source_headers(analysed)
     made: dict[str, bytes] = {}
@@ -124,6 +138,11 @@ def write_objects(
     if report.segmented:
         seg = make_seg(report, analysed.regions, headers, slices=analysed.sources)
         made["SEG"] = _encode(seg)
+        if rtstruct:
+            struct = make_rtstruct(
+                report, analysed.regions, headers, slices=analysed.sources, seg=seg
+            )
+            made["RTSTRUCT"] = _encode(struct)
     made["SR"] = _encode(make_sr(report, headers, seg, language=language))
     made["findings.json"] = (report.model_dump_json(indent=2) + "\n").encode()
     pictures = {

@@ -28,7 +28,7 @@ from pacs_bridge.deliver import Courier
 from pacs_bridge.dimse.peer import Peer
 from pacs_bridge.errors import PeerError
 from pacs_bridge.priors.gather import NOTHING, Gathered, Priors
-from pacs_bridge.results import load_analysis, write_objects
+from pacs_bridge.results import KINDS, load_analysis, write_objects
 from pacs_bridge.settings import Settings
 from pacs_bridge.states import State
 from pacs_bridge.store import Store
@@ -191,6 +191,10 @@ class Steps:
         told = f"{found} by {report.model_names} on {outcome.worker}; {took}"
         log.info("study %s revision %d analysed: %s", study_uid, revision, told)
         self.store.record("preread", "analysed", study_uid, told)
+        if report.urgency is not None:
+            flagged = report.urgency.why.en
+            log.info("study %s revision %d is flagged as urgent: %s", study_uid, revision, flagged)
+            self.store.record("preread", "urgent-flagged", study_uid, flagged)
         for each in report.comparisons:
             detail = f"{each.study_date}, {each.study_uid}: {len(each.changes)} nodule(s)"
             self.store.record("preread", "compared", study_uid, detail)
@@ -253,6 +257,7 @@ class Steps:
             reading.report,
             load_analysis(folder),
             language=self.settings.report_language,
+            rtstruct=self.settings.rtstruct_wanted,
         )
 
     def deliver(self, study_uid: str, revision: int) -> None:
@@ -265,11 +270,12 @@ class Steps:
             self.store.set_state(study_uid, revision, State.DELIVERING)
         folder = self.folder(study_uid, revision) / stage
         objects = [
-            (kind, reading.report.uid_of(kind.lower()), path)
-            for kind, path in (("SEG", folder / "seg.dcm"), ("SR", folder / "sr.dcm"))
-            if path.exists()
+            (kind, reading.report.uid_of(kind.lower()), folder / KINDS[kind])
+            for kind in ("SEG", "SR", "RTSTRUCT")
+            if (folder / KINDS[kind]).exists()
         ]
-        self.courier.enqueue(study_uid, revision, stage, objects)
+        urgent = reading.report.urgent
+        self.courier.enqueue(study_uid, revision, stage, objects, urgent=urgent)
 
     def await_signature(self, study_uid: str, revision: int) -> None:
         """A person is needed now."""

@@ -34,6 +34,7 @@ from pacs_bridge.records import (
 )
 from pacs_bridge.states import DeliveryState, State
 from pacs_bridge.tables import deliveries, instances, readings, studies
+from pacs_bridge.urgencies import keep_urgency
 from pacs_bridge.worklist import newest_readings
 
 __all__ = ["Delivery", "Event", "Instance", "Reading", "Store", "Study", "open_store"]
@@ -176,6 +177,7 @@ class Store(ReaderEdits):
         positive = len(report.standing_findings)
         with self._writing() as db:
             keep_headline(db, study_uid, revision, report)
+            keep_urgency(db, study_uid, revision, report)
         self._change(study_uid, revision, report=report.model_dump_json(), positive=positive)
 
     def reading(self, study_uid: str, revision: int | None = None) -> Reading:
@@ -197,7 +199,7 @@ class Store(ReaderEdits):
             return reading_of(row, self._image_count(db, study_uid))
 
     def worklist(self, states: Sequence[State] = (), limit: int = 200) -> list[Reading]:
-        """The newest reading of each study, newest study first.
+        """The newest reading of each study: unsigned urgent ones first, then the newest study.
 
         A study whose images are still coming in is listed too, as RECEIVING, revision 0. Plan
         and report are left out; :meth:`reading` has them.

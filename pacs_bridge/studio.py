@@ -10,7 +10,7 @@ from pathlib import Path
 from imaging.headers import scan_files
 from imaging.load import load_series
 from imaging.objects import render_slice
-from imaging.objects.key_images import WINDOW
+from imaging.objects.key_images import WINDOW, Circle
 from imaging.report import Signature, Stage
 from imaging.series import group_series
 from imaging.volume import Volume
@@ -76,7 +76,9 @@ class ServerStudio:
         found = report.standing_findings if outlines else ()
         drawn = [outline for finding in found for outline in finding.outlines]
         window = report.window or WINDOW
-        return render_slice(self._volume(reading), k, drawn, window=window)
+        places = report.gland.places if report.gland and outlines else ()
+        circles = [Circle(place.centre_lps_mm, place.diameter_mm / 2 + 3) for place in places]
+        return render_slice(self._volume(reading), k, drawn, circles=circles, window=window)
 
     def object_path(self, reading: Reading, kind: ObjectKind) -> Path | None:
         """The newest object of that kind: the final one, else the preliminary one."""

@@ -1,8 +1,9 @@
 """The database's tables (SQLAlchemy Core): SQLite embedded, PostgreSQL shared.
 
 One row a study, one a received image, one a reading (a revision of a study, the only place a
-state is kept), one a reading's headline on the worklist, one an object for a destination, one a
-study that was fetched to compare with, one an event in the audit trail. Times are UTC, seconds
+state is kept), one a reading's headline on the worklist, one a reading that was flagged as urgent,
+one an object for a destination, one a study that was fetched to compare with, one an event in the
+audit trail. Times are UTC, seconds
 since the epoch, so that both databases compare them alike. A database of an earlier version gets
 the tables it lacks when it is opened; the ones it has never change.
 """
@@ -99,6 +100,16 @@ headlines = Table(
     Column("study_uid", UID, primary_key=True),
     Column("revision", Integer, primary_key=True),
     Column("headline", Text, nullable=False),  # a guideline's category, for the worklist
+)
+
+urgencies = Table(
+    "urgencies",
+    metadata,
+    Column("study_uid", UID, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("stands", Integer, nullable=False),  # 0: the reader took it back
+    Column("why_en", Text, nullable=False),
+    Column("why_zh", Text, nullable=False),
 )
 
 priors = Table(

@@ -1,19 +1,20 @@
-"""The worklist's one question: the newest reading of each study, newest study first."""
+"""The worklist's one question: the newest reading of each study, urgent ones first."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, exists, func, literal, select
+from sqlalchemy import ColumnElement, Connection, case, exists, func, literal, select
 
 from pacs_bridge.records import Reading, reading_of
 from pacs_bridge.states import State
-from pacs_bridge.tables import headlines, instances, priors, readings, studies
+from pacs_bridge.tables import headlines, instances, priors, readings, studies, urgencies
 
 
 def newest_readings(db: Connection, states: Sequence[State], limit: int) -> list[Reading]:
     """At most ``limit`` studies with their newest reading, of these states (none: all).
 
+    Those flagged as urgent that nobody has signed come first, however old; then the newest.
     Plan and report are left in the database (empty, None): a list of hundreds is asked for every
     few seconds, and a report with its outlines can be half a megabyte.
     A study whose images are still coming in has no reading yet: RECEIVING, revision 0. One that
@@ -35,6 +36,7 @@ def newest_readings(db: Connection, states: Sequence[State], limit: int) -> list
     )
     expected = exists().where(priors.c.study_uid == studies.c.study_uid)
     held_back = readings.c.state.is_(None) & expected & ~unread
+    waits = (urgencies.c.stands == 1) & readings.c.state.not_in([State.FINALISING, State.FINAL])
     query = (
         select(
             *(column for column in readings.c if column.name not in ("plan", "report")),
@@ -44,6 +46,9 @@ def newest_readings(db: Connection, states: Sequence[State], limit: int) -> list
             count.label("image_count"),
             held_back.label("held_back"),
             headlines.c.headline,
+            urgencies.c.stands.label("urgent"),
+            urgencies.c.why_en.label("urgent_en"),
+            urgencies.c.why_zh.label("urgent_zh"),
         )
         .select_from(studies)
         .outerjoin(newest, newest.c.study_uid == studies.c.study_uid)
@@ -57,7 +62,12 @@ def newest_readings(db: Connection, states: Sequence[State], limit: int) -> list
             (headlines.c.study_uid == studies.c.study_uid)
             & (headlines.c.revision == newest.c.revision),
         )
-        .order_by(studies.c.last_received_at.desc())
+        .outerjoin(
+            urgencies,
+            (urgencies.c.study_uid == studies.c.study_uid)
+            & (urgencies.c.revision == newest.c.revision),
+        )
+        .order_by(case((waits, 0), else_=1), studies.c.last_received_at.desc())
         .limit(limit)
     )
     wanted: ColumnElement[bool] = ~held_back

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.abdomen import write_abdomen
+
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
 
@@ -48,3 +50,20 @@ def lung_dx_a0002(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -
     """Lung_Dx-A0002: 30 CT slices of 8 mm; a folder of DICOM files."""
     archive = shared_data / "chest" / "Lung_Dx-A0002" / "ct.tar.xz"
     return _unpacked(archive, tmp_path_factory.mktemp("lung_dx_a0002"))
+
+
+@pytest.fixture(scope="session")
+def abdomen_archive(shared_data: Path) -> Path:
+    """TCGA-LIHC-BC-A3KF: voxels of an arterial-phase abdomen, 37 x 5 mm; see tests.abdomen."""
+    archive = shared_data / "abdomen" / "TCGA-LIHC-BC-A3KF.npz"
+    if not archive.is_file():
+        pytest.fail(f"{archive} is missing although its folder of real images exists")
+    return archive
+
+
+@pytest.fixture(scope="session")
+def abdomen_ct(abdomen_archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a CT series; a folder of DICOM files."""
+    folder = tmp_path_factory.mktemp("abdomen_ct")
+    write_abdomen(abdomen_archive, folder)
+    return folder

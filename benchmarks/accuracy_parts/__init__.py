@@ -1,1 +1,1 @@
-"""The parts of ``benchmarks/accuracy.py``: real scans, and simulated insertions."""
+"""The parts of ``benchmarks/accuracy.py``: lungs (real scans, insertions) and pancreas."""

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from imaging.draft import terms
 from imaging.finding import Finding
-from imaging.guidelines.values import LUNG_RADS, Guidance
+from imaging.guidelines.pancreas_table import CATEGORIES
+from imaging.guidelines.pancreas_template import COMPLETE
+from imaging.guidelines.values import LUNG_RADS, NCCN, SAR_APA, Guidance
 from imaging.language import Text
 from imaging.nodule import Calcification, Density, Hint, Nodule
 from imaging.priors.values import Change, Comparison, NoduleChange
@@ -203,22 +205,47 @@ def in_effect(report: Report, guidance: Guidance) -> str | None:
 
 
 def category_shown(guidance: Guidance, category: str | None) -> Text | None:
-    """A category for people: Lung-RADS has short names, others are told by the row that applied.
+    """A category for people: most have short names, Fleischner's is the row that applied.
 
     ``category`` is the one that counts; None: it could not be assigned.
     """
     if category is None:
         return None
-    short = guidance.guideline == LUNG_RADS or category != guidance.category
-    return Text.same(category) if short else guidance.rule
+    short = guidance.guideline in _NAMED or category != guidance.category
+    return category_text(guidance.guideline, category) if short else guidance.rule
+
+
+_NAMED = (LUNG_RADS, NCCN, SAR_APA)
+_SPOKEN = {
+    NCCN: {str(name): text for name, text in CATEGORIES.items()},
+    SAR_APA: {COMPLETE: Text(en=COMPLETE, zh="已填写完整")},
+}
+
+
+_NAMES = {
+    NCCN: Text(en=NCCN, zh="NCCN 可切除性评估"),
+    SAR_APA: Text(en="SAR/APA 2014 template", zh="SAR/APA 2014 结构式报告"),
+}
+
+
+def guideline_name(guideline: str) -> Text:
+    """A guideline's name in both languages; most are spoken of by their English one."""
+    return _NAMES.get(guideline, Text.same(guideline))
+
+
+def category_text(guideline: str, category: str) -> Text:
+    """A category in both languages; as it stands where it reads alike or is the reader's own."""
+    return _SPOKEN.get(guideline, {}).get(category, Text.same(category))
 
 
 def deciding(report: Report, finding: Finding) -> tuple[Guidance, ...]:
-    """The guidelines whose category this finding decided."""
+    """The guidelines whose category this finding decided; a template that is filled in is none."""
     return tuple(
         guidance
         for guidance in report.guidance
-        if guidance.finding == finding.number and guidance.category is not None
+        if guidance.finding == finding.number
+        and guidance.category is not None
+        and guidance.guideline != SAR_APA
     )
 
 

@@ -7,10 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imaging.draft import terms
-from imaging.draft.facts import changes_of, doubling
+from imaging.draft import pancreas, terms
+from imaging.draft.facts import category_text, changes_of, doubling, guideline_name
 from imaging.finding import Finding
-from imaging.guidelines.values import LUNG_RADS, Guidance, Override
+from imaging.guidelines.apply import is_pancreatic
+from imaging.guidelines.values import (
+    FLEISCHNER,
+    LUNG_RADS,
+    NCCN,
+    SAR_APA,
+    Guidance,
+    Override,
+)
 from imaging.language import Language, Text
 from imaging.priors.values import Change, Comparison, NoduleChange
 from imaging.report import Report
@@ -45,13 +53,19 @@ def draft_of(report: Report) -> Draft:
     if len(ordered) > LISTED:
         findings.append(_further(report, ordered[LISTED:]))
     findings += _resolved(report)
-    if not ordered:
+    if not ordered and not _gland_alone(report):
         findings.insert(0, _nothing(report))
+    findings += pancreas.pancreas_findings(report)
     return Draft(tuple(findings), tuple(_impression(report, ordered)))
 
 
 def sentence_of(report: Report, finding: Finding) -> Text:
-    """One finding as a sentence: what, where, how large, how dense its border, how it changed."""
+    """One finding as a sentence: what, where, how large, how dense its border, how it changed.
+
+    A lesion of the pancreas gets two: itself, then duct and gland upstream of it.
+    """
+    if _of_the_pancreas(report, finding):
+        return pancreas.lesion_sentence(report, finding)
     what, nodule = terms.name(finding), finding.nodule
     shown = Text(
         en=f" (slice {finding.key_slice + 1} of {report.slice_count})",
@@ -190,7 +204,7 @@ def _further(report: Report, findings: list[Finding]) -> Text:
 
 
 def _nothing(report: Report) -> Text:
-    if report.guidance:
+    if any(guidance.guideline in (LUNG_RADS, FLEISCHNER) for guidance in report.guidance):
         return Text(en="No lung nodule is described.", zh="未见明确肺结节。")
     return Text(en="No finding is described.", zh="未见明确病灶。")
 
@@ -202,6 +216,8 @@ def _impression(report: Report, ordered: list[Finding]) -> list[Text]:
         told.append(_leading(report, ordered[0]))
         if len(ordered) > 1:
             told.append(_further(report, ordered[1:]))
+    elif _gland_alone(report):
+        told.append(pancreas.no_lesion(report))
     else:
         told.append(_nothing(report))
     for guidance in report.guidance:
@@ -211,7 +227,19 @@ def _impression(report: Report, ordered: list[Finding]) -> list[Text]:
     return told
 
 
+def _gland_alone(report: Report) -> bool:
+    """Whether the pancreas is all that was looked at, and nothing was found in it."""
+    return report.gland is not None and not report.guidance and not report.standing_findings
+
+
+def _of_the_pancreas(report: Report, finding: Finding) -> bool:
+    return report.modality == "CT" and is_pancreatic(finding)
+
+
 def _leading(report: Report, finding: Finding) -> Text:
+    if _of_the_pancreas(report, finding):
+        what, size = pancreas.name_of(report, finding), pancreas.size_of(finding)
+        return Text(en=f"{what.en}, {size}.", zh=f"{what.zh}，大小约 {size}。")
     what, mean = terms.name(finding), terms.mm(_mean_mm(finding))
     body = Text(en=f"{what.en}, mean diameter {mean}", zh=f"{what.zh}，平均径 {mean}")
     since = changes_of(report, finding)
@@ -221,32 +249,44 @@ def _leading(report: Report, finding: Finding) -> Text:
 
 
 def _guideline(report: Report, guidance: Guidance) -> Text | None:
-    """Category and recommendation; None where no category could be assigned."""
+    """Category and recommendation; None where no category could be assigned.
+
+    The pancreas template has no category to tell, and a resectability that is left to the
+    reader is asked for.
+    """
     name = guidance.guideline
+    if name == SAR_APA:
+        return None
     for override in report.overrides:
         if override.guideline == name:
             return _overridden(override, guidance)
+    spoken = guideline_name(name)
     if guidance.category is None:
+        if name == NCCN:
+            return Text(
+                en=f"{spoken.en}: to be assigned by the reader.", zh=f"{spoken.zh}：由医师判定。"
+            )
         return None
     advice = guidance.recommendation
-    if name != LUNG_RADS:  # told by what to do; its categories are rows of a table
-        return Text(en=f"{name}: {advice.en}", zh=f"{name}：{advice.zh}")
+    if name == FLEISCHNER:  # told by what to do; its categories are rows of a table
+        return Text(en=f"{spoken.en}: {advice.en}", zh=f"{spoken.zh}：{advice.zh}")
+    category = category_text(name, guidance.category)
     return Text(
-        en=f"{name}: {guidance.category}. {advice.en}",
-        zh=f"{name}：{guidance.category}。{advice.zh}",
+        en=f"{spoken.en}: {category.en}. {advice.en}",
+        zh=f"{spoken.zh}：{category.zh}。{advice.zh}",
     )
 
 
 def _overridden(override: Override, guidance: Guidance) -> Text:
     name, reason = override.guideline, override.reason.strip()
-    computed = guidance.category
-    beside = (
-        Text(en="none was computed", zh="软件未能给出")
-        if computed is None
-        else Text(en=f"computed: {computed}", zh=f"软件计算：{computed}")
-    )
+    spoken, own = guideline_name(name), category_text(name, override.category)
+    if guidance.category is None:
+        beside = Text(en="none was computed", zh="软件未能给出")
+    else:
+        computed = category_text(name, guidance.category)
+        beside = Text(en=f"computed: {computed.en}", zh=f"软件计算：{computed.zh}")
     why = f" {reason}" if reason else ""
     return Text(
-        en=f"{name}: {override.category}, by the reader ({beside.en}).{why}",
-        zh=f"{name}：{override.category}，由医师判定（{beside.zh}）。{why.strip()}",
+        en=f"{spoken.en}: {own.en}, by the reader ({beside.en}).{why}",
+        zh=f"{spoken.zh}：{own.zh}，由医师判定（{beside.zh}）。{why.strip()}",
     )

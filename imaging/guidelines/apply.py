@@ -11,6 +11,10 @@ from imaging.guidelines import fleischner, lung_rads
 from imaging.guidelines.fleischner_table import SOURCE as FLEISCHNER_SOURCE
 from imaging.guidelines.lesion import lesion_of
 from imaging.guidelines.lung_rads_table import SOURCE as LUNG_RADS_SOURCE
+from imaging.guidelines.pancreas_resectability import resectability
+from imaging.guidelines.pancreas_template import Template, structured_report, template
+from imaging.guidelines.pancreas_tumour import staged
+from imaging.guidelines.pancreas_values import PancreasReading
 from imaging.guidelines.risk import with_brock
 from imaging.guidelines.values import FLEISCHNER, LUNG_RADS, Clinical, Guidance, Override
 from imaging.language import Text
@@ -23,19 +27,30 @@ LUNG: Final = "39607008"
 """SNOMED CT's code of the lung."""
 NODULES: Final = frozenset({"27925004", "427359005", "786838002"})
 """SNOMED CT's codes under which a model may mark a lung nodule."""
+PANCREAS: Final = "15776009"
+"""SNOMED CT's code of the pancreas."""
 SCREENING_UNKNOWN: Final = Text(
     en="whether this is a screening examination is not known", zh="是否为肺癌筛查检查不明"
 )
 
 
 def guidance_of(report: Report) -> tuple[Guidance, ...]:
-    """What the guidelines say of the findings that stand.
+    """What the guidelines say of the findings that stand: lung nodules, then the pancreas.
 
-    Lung-RADS for a screening examination, Fleischner for another; where it is not known which,
-    both, each without a category but with what would hold. Nothing where the report is no CT
-    or no model looked for lung nodules.
+    Nothing where the report is no CT.
     """
-    if report.modality != "CT" or not _lungs_read(report):
+    if report.modality != "CT":
+        return ()
+    return (*_lung_guidance(report), *_pancreas_guidance(report))
+
+
+def _lung_guidance(report: Report) -> tuple[Guidance, ...]:
+    """Lung-RADS for a screening examination, Fleischner for another.
+
+    Where it is not known which, both, each without a category but with what would hold. Nothing
+    where no model looked for lung nodules.
+    """
+    if not _lungs_read(report):
         return ()
     clinical = report.clinical
     found = [f for f in report.standing_findings if _is_nodule(f)]
@@ -62,6 +77,26 @@ def guidance_of(report: Report) -> tuple[Guidance, ...]:
     return tuple(given)
 
 
+def pancreatic_lesions(report: Report) -> tuple[Finding, ...]:
+    """The lesions of the pancreas that stand. Places of a research map are none."""
+    return tuple(f for f in report.standing_findings if is_pancreatic(f))
+
+
+def template_of(report: Report) -> Template | None:
+    """The structured pancreas report, item by item; None where no pancreatic lesion stands."""
+    if report.modality != "CT":
+        return None
+    which = staged(pancreatic_lesions(report), report.pancreas_reading)
+    return None if which is None else template(which)
+
+
+def _pancreas_guidance(report: Report) -> tuple[Guidance, ...]:
+    """The structured template and the resectability of the lesion that is staged."""
+    found, reading = pancreatic_lesions(report), report.pancreas_reading
+    given = (structured_report(found, reading), resectability(found, reading))
+    return tuple(guidance for guidance in given if guidance is not None)
+
+
 def guided(report: Report) -> Report:
     """The report with its guidance computed anew; overrides stay as they are."""
     return report.model_copy(update={"guidance": guidance_of(report)})
@@ -71,6 +106,11 @@ def with_clinical(report: Report, clinical: Clinical) -> Report:
     """The report with other clinical facts, and the Brock hints and guidance they give."""
     findings = with_brock(report.findings, clinical)
     return guided(report.model_copy(update={"clinical": clinical, "findings": findings}))
+
+
+def with_pancreas_reading(report: Report, reading: PancreasReading) -> Report:
+    """The report with what the reader says of a pancreatic lesion, and the guidance it gives."""
+    return guided(report.model_copy(update={"pancreas_reading": reading}))
 
 
 def with_override(report: Report, override: Override) -> Report:
@@ -101,3 +141,9 @@ def _lungs_read(report: Report) -> bool:
 def _is_nodule(finding: Finding) -> bool:
     in_lung = finding.site.scheme == "SCT" and finding.site.value == LUNG
     return finding.nodule is not None or (in_lung and finding.label.value in NODULES)
+
+
+def is_pancreatic(finding: Finding) -> bool:
+    """Whether a finding is a lesion of the pancreas, by its description or its site."""
+    in_pancreas = finding.site.scheme == "SCT" and finding.site.value == PANCREAS
+    return finding.pancreatic is not None or in_pancreas

@@ -58,6 +58,7 @@ class PancreasReading(_Value):
     )
     duct_dilated: bool | None = Field(default=None, description="the main duct, upstream")
     duct_cut_off: bool | None = Field(default=None, description="narrowed or cut off abruptly")
+    atrophy_upstream: bool | None = None
     bile_duct_dilated: bool | None = Field(
         default=None, description="cut off, with or without dilatation upstream"
     )

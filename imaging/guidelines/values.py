@@ -11,9 +11,12 @@ from imaging.language import Text
 
 LUNG_RADS: Final = "Lung-RADS 2022"
 FLEISCHNER: Final = "Fleischner 2017"
+SAR_APA: Final = "SAR/APA 2014"
+NCCN: Final = "NCCN resectability"
 """The names of the guidelines, as ``Guidance`` and ``Override`` carry them."""
 
 LungRads = Literal["0", "1", "2", "3", "4A", "4B", "4X"]
+Resectability = Literal["resectable", "borderline resectable", "locally advanced", "metastatic"]
 
 
 class _Value(BaseModel):
@@ -71,7 +74,7 @@ class Guidance(_Value):
     is there all the same, ``missing`` names what would refine the recommendation.
     """
 
-    guideline: str = Field(description="'Lung-RADS 2022' or 'Fleischner 2017'")
+    guideline: str = Field(description="its name, one of those above")
     source: str = Field(description="the publication")
     category: str | None
     finding: int | None = Field(default=None, description="number of the finding that decided it")

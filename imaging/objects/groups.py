@@ -42,6 +42,15 @@ from imaging.objects.nodules import (
     place_of,
     volume_of,
 )
+from imaging.objects.pancreas import (
+    gland_comments,
+    gland_evaluations,
+    gland_measurements,
+    lesion_comments,
+    lesion_evaluations,
+    lesion_measurements,
+    part_site,
+)
 from imaging.objects.source import Plane, plane_of
 from imaging.report import Report
 
@@ -62,7 +71,8 @@ def lesion_groups(
 ) -> list[ContentSequence]:
     """TID 1411 on the SEG's segment and TID 1410 on the key image.
 
-    What is known of a lung nodule beyond its axes stands in the first of them.
+    What is known of a lung nodule or a lesion of the pancreas beyond its axes stands in the
+    first of them.
     """
     sizes = [
         *_size(finding),
@@ -80,6 +90,11 @@ def lesion_groups(
         axes.append(mean_diameter_of(finding.nodule))
         comments.append(sentence_of(report, finding).in_(language))
         comments += comments_on(finding.nodule, language)
+    elif finding.pancreatic is not None:
+        told = lesion_evaluations(finding.pancreatic)
+        sizes += lesion_measurements(finding.pancreatic)
+        comments.append(sentence_of(report, finding).in_(language))
+        comments += lesion_comments(finding.pancreatic, language)
     comments.append(report.review_of(finding).text.strip())
     outline = _largest(finding.key_outlines)
     groups: list[ContentSequence] = []
@@ -104,27 +119,43 @@ def lesion_groups(
         groups.append(planar)
     if not groups:
         raise ValueError(f"{finding.tracking_id} has neither a segment nor an outline to refer to")
-    for words in filter(None, comments):
-        groups[0][0].ContentSequence.append(
-            TextContentItem(
-                name=c.COMMENT, value=words, relationship_type=RelationshipTypeValues.CONTAINS
-            )
-        )
+    _comment(groups[0], comments)
     return groups
 
 
 def organ_group(
     report: Report, structure: Structure, seg: Dataset | None, language: Language
 ) -> ContentSequence:
-    """TID 1411 on the organ's segment: how large and how dense it is."""
+    """TID 1411 on the organ's segment: how large and how dense it is, and more of a pancreas."""
     if seg is None:
         raise ValueError(f"{structure.tracking_id} has no segment to refer to")
-    return VolumetricROIMeasurementsAndQualitativeEvaluations(
+    sizes = _size(structure)
+    told: list[QualitativeEvaluation] = []
+    comments: list[str] = []
+    gland = report.gland
+    if gland is not None and gland.tracking_uid == structure.tracking_uid:
+        sizes += gland_measurements(gland)
+        told = gland_evaluations(gland)
+        comments = gland_comments(report, gland, language)
+    group = VolumetricROIMeasurementsAndQualitativeEvaluations(
         **_identity(report, structure, language),
         finding_category=CodedConcept.from_code(c.ANATOMICAL_STRUCTURE),
         referenced_segment=_referenced(report, structure, seg),
-        measurements=_size(structure),
+        measurements=sizes,
+        qualitative_evaluations=told,
     )
+    _comment(group, comments)
+    return group
+
+
+def _comment(group: ContentSequence, comments: Sequence[str]) -> None:
+    """Words under a group's own container; in place."""
+    for words in filter(None, comments):
+        group[0].ContentSequence.append(
+            TextContentItem(
+                name=c.COMMENT, value=words, relationship_type=RelationshipTypeValues.CONTAINS
+            )
+        )
 
 
 def _size(marked: Finding | Structure) -> list[Measurement]:
@@ -153,6 +184,8 @@ def _identity(report: Report, finding: Finding | Structure, language: Language) 
     model = report.model_of(finding)
     if isinstance(finding, Finding) and finding.nodule is not None:
         site = place_of(finding.nodule)
+    elif isinstance(finding, Finding) and finding.pancreatic is not None:
+        site = part_site(finding.pancreatic.part)
     else:
         site = FindingSite(anatomic_location=c.concept(finding.site, language))
     return {

@@ -21,6 +21,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from imaging.draft import terms
+from imaging.draft.facts import category_text
 from imaging.draft.sentences import comparison_sentence
 from imaging.guidelines.values import LUNG_RADS, Guidance, Input, Override
 from imaging.language import Language, Text
@@ -57,12 +58,13 @@ def _computed(guidance: Guidance, language: Language) -> ContentItem:
         cannot = guidance.recommendation
         told = Text(en=f"{name}: {cannot.en}", zh=f"{name}：{cannot.zh}")
         return _text(c.COMMENT, told.in_(language), _CONTAINS)
-    item = _category(name, category)
+    item = _category(name, category, language)
+    spoken = category_text(name, category)
     inputs = terms.joined([_told(i) for i in guidance.inputs], en="; ", zh="；")
     rule = guidance.rule
     why = Text(
-        en=f"{name}, {category}. {rule.en}. {inputs.en}. ({guidance.source})",
-        zh=f"{name}，{category}。{rule.zh}。{inputs.zh}。（{guidance.source}）",
+        en=f"{name}, {spoken.en}. {rule.en}. {inputs.en}. ({guidance.source})",
+        zh=f"{name}，{spoken.zh}。{rule.zh}。{inputs.zh}。（{guidance.source}）",
     )
     item.ContentSequence = ContentSequence(
         [
@@ -81,7 +83,7 @@ def _override(override: Override, guidance: Guidance, language: Language) -> Con
         f"{reason}",
         zh=f"{own}。医师判定，软件计算结果为：{computed or '无'}。{reason}",
     )
-    item = _category(override.guideline, override.category)
+    item = _category(override.guideline, override.category, language)
     item.ContentSequence = ContentSequence(
         [
             CodeContentItem(codes.DCM.ObserverType, codes.DCM.Person, _OBSERVER),
@@ -99,11 +101,12 @@ def _told(fact: Input) -> Text:
     )
 
 
-def _category(guideline: str, category: str) -> ContentItem:
+def _category(guideline: str, category: str, language: Language) -> ContentItem:
     code = category_code(guideline, category)
     if code is not None:
         return CodeContentItem(n.LUNG_RADS, code, _CONTAINS)
-    return _text(n.RECOMMENDATION, f"{guideline}: {category}", _CONTAINS)
+    told = category_text(guideline, category).in_(language)
+    return _text(n.RECOMMENDATION, f"{guideline}: {told}", _CONTAINS)
 
 
 def _text(name: Code, value: str, relationship: RelationshipTypeValues) -> TextContentItem:

@@ -15,10 +15,20 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from imaging.draft import changes_of, character, deciding, facts, sentence_of, terms
+from imaging.draft import (
+    changes_of,
+    character,
+    deciding,
+    facts,
+    pancreas_panel,
+    sentence_of,
+    terms,
+)
 from imaging.draft.sentences import comparison_sentence
+from imaging.guidelines.values import SAR_APA
 from imaging.language import Language, Text
 from imaging.objects import wording
+from imaging.objects.profile_chart import profile_chart
 from imaging.report import Report, Stage, Verdict
 
 LABELS: dict[str, Text] = {
@@ -47,6 +57,8 @@ LABELS: dict[str, Text] = {
         ("rejected", "Rejected by the reader", "医师已否定"),
         ("structures", "Structures", "结构"),
         ("structure", "Structure", "结构"),
+        ("gland", "Pancreas", "胰腺"),
+        ("urgent", "Urgent", "紧急"),
         ("volume_ml", "Volume, ml", "体积（ml）"),
         ("number", "No.", "编号"),
         ("finding", "Finding", "所见"),
@@ -65,6 +77,7 @@ LABELS: dict[str, Text] = {
         ("weights", "Weights", "权重"),
         ("mean", "mean", "平均"),
         ("guidelines", "Guidelines", "指南"),
+        ("to_fill_in", "to be filled in", "待填写"),
         ("not_assigned", "not assigned", "未能分类"),
         ("by_finding", "by finding", "依据所见"),
         ("set_by", "Changed by the reader", "医师更改"),
@@ -155,6 +168,11 @@ def _template() -> Template:
         change_badge=facts.change_badge,
         change_figures=facts.change_figures, hint_value=facts.hint_value,
         sentence_of=sentence_of, comparison_sentence=comparison_sentence,
+        gland_facts=pancreas_panel.gland_facts, lesion_facts=pancreas_panel.lesion_facts,
+        place_told=pancreas_panel.place_told, part_named=pancreas_panel.part_named,
+        NO_PLACES=pancreas_panel.NO_PLACES,
+        RESEARCH_PLACES=pancreas_panel.RESEARCH_PLACES, profile_chart=profile_chart,
+        SAR_APA=SAR_APA,
     )  # fmt: skip
     return environment.get_template("report.html")
 

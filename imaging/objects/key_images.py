@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from imaging.finding import Finding, Outline
-from imaging.geometry import Grid
+from imaging.geometry import Grid, Point
 from imaging.volume import Volume
 
 WINDOW = (-600.0, 1500.0)
@@ -29,6 +29,14 @@ _AXIS = (105, 210, 231)
 _TEXT = (225, 232, 236)
 _SMOOTH = 2
 """Lines are drawn on a canvas this many times larger and reduced, which smooths them."""
+
+
+@dataclass(frozen=True)
+class Circle:
+    """A place to look at, that is no finding."""
+
+    centre_lps_mm: Point
+    radius_mm: float
 
 
 @dataclass(frozen=True)
@@ -114,6 +122,7 @@ def render_slice(
     k: int,
     outlines: Sequence[Outline] = (),
     *,
+    circles: Sequence[Circle] = (),
     window: tuple[float, float] = WINDOW,
     height_px: int = 768,
     annotate: bool = True,
@@ -125,6 +134,7 @@ def render_slice(
         k: slice index.
         outlines: drawn where they belong to this slice's image; with a computed volume (no
             sources) all of them.
+        circles: places to look at, drawn dashed and without colour where the slice meets them.
         window: centre and width.
         height_px: height of the picture; the width follows from the slice.
         annotate: letters, scale bar and slice label.
@@ -149,6 +159,11 @@ def render_slice(
         ):
             continue
         pen.outline(view.place(np.asarray(outline.points)), width=1.6)
+    for circle in circles:
+        at = volume.grid.to_index(np.asarray(circle.centre_lps_mm))
+        if abs(at[0] - k) * volume.grid.spacing_mm[0] <= circle.radius_mm:
+            (middle,) = view.place(np.asarray([[at[2] + 0.5, at[1] + 0.5]]))
+            pen.dashed(middle, circle.radius_mm * view.px_per_mm)
     if annotate:
         pen.letters(view)
         pen.scale_bar(view)
@@ -248,6 +263,15 @@ class _Pen:
         thick = max(1, round(width * self._unit))
         self._draw.line(closed, fill=(0, 0, 0, 150), width=thick + 2 * _SMOOTH, joint="curve")
         self._draw.line(closed, fill=(*_OUTLINE, 255), width=thick, joint="curve")
+
+    def dashed(self, middle: tuple[float, float], radius: float) -> None:
+        """A circle in sixteen dashes."""
+        radius = max(radius, 6.0)
+        thick = max(1, round(1.4 * self._unit))
+        for turn in np.linspace(0, 2 * np.pi, 16, endpoint=False):
+            dash = np.linspace(turn, turn + np.pi / 14, 5)
+            arc = [(middle[0] + radius * np.cos(a), middle[1] + radius * np.sin(a)) for a in dash]
+            self._draw.line(self._scaled(arc), fill=(*_TEXT, 255), width=thick)
 
     def line(self, points: Sequence[tuple[float, float]]) -> None:
         ends = self._scaled(points)

@@ -36,6 +36,7 @@ from imaging.language import Language
 from imaging.objects import codes as c
 from imaging.objects.groups import lesion_groups, organ_group
 from imaging.objects.guidance import guidance_items
+from imaging.objects.pancreas import urgency_items
 from imaging.objects.source import (
     MANUFACTURER,
     NOT_FOR_CLINICAL_USE,
@@ -167,6 +168,7 @@ def _document(
     )
     if not findings:
         evaluations.ContentSequence.append(_text(c.COMMENT, no_findings(report).in_(language)))
+    evaluations.ContentSequence.extend(urgency_items(report, language))
     evaluations.ContentSequence.extend(guidance_items(report, language))
     items.append(evaluations)
     for sentence in _statements(report, language):

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 
+from imaging.weighting import Weighting, read_words
 from models.intake.brought import Brought, Said
 from models.sections import Label
 from models.spec import CATALOG, model_folders, read_spec
@@ -144,9 +145,26 @@ def _inputs(said: Said) -> list[str]:
             *rule,
             "# fill in: a pattern that the series' description holds",
             f"include = {_toml(re.escape(channel))}",
+            *_weighting(modality, channel),
             "",
         ]
-    return lines
+    return [
+        *lines,
+        "# Further series are laid over the first one, and refused where that can't be done.",
+        "[registration]",
+        'method = "rigid"',
+        "",
+    ]
+
+
+def _weighting(modality: str, channel: str) -> list[str]:
+    """What the channel's name says of an MR series, in the rule's own words."""
+    found = read_words(channel)
+    if modality != "MR" or found in (Weighting.OTHER, Weighting.UNKNOWN):
+        return []
+    return [
+        f"# in place of include: weighting = {_toml(found.value)}, told from words and times",
+    ]
 
 
 def _network(brought: Brought, said: Said) -> list[str]:

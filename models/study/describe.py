@@ -14,12 +14,14 @@ from imaging.finding import Finding, Structure
 from imaging.identity import derive_uid
 from imaging.measure import Measurement, StructureMeasurement, measure, measure_structure
 from imaging.notices import Notice, notice
+from imaging.pancreatic import Gland
 from imaging.volume import Region, Volume
 from models.clock import Clock
 from models.lesions import Candidate, Lesions, Why
 from models.sections import Label
 from models.spec import ModelSpec
 from models.study.nodules import LUNG, describe_nodules
+from models.study.pancreas import describe_pancreas
 
 LUNG_WINDOW, SOFT_WINDOW = (-600.0, 1500.0), (40.0, 400.0)
 """Centre and width, HU."""
@@ -32,6 +34,8 @@ Part = tuple[ModelSpec, Lesions]
 class Description:
     """Findings and structures of all models, their masks by tracking UID, and what was left out.
 
+    ``gland`` is the pancreas, measured, where a model marked it.
+
     ``seconds`` says how long each step took; ``why`` what made the model flag a finding, by
     tracking UID, where the model's way tells it.
     """
@@ -42,6 +46,7 @@ class Description:
     notices: tuple[Notice, ...]
     seconds: dict[str, float]
     why: dict[str, Why] = field(default_factory=dict)
+    gland: Gland | None = None
 
 
 def describe(
@@ -52,7 +57,7 @@ def describe(
     *,
     nodules: bool = True,
 ) -> Description:
-    """Measure what the models found, and describe the lung nodules of a CT.
+    """Measure what the models found, and describe lung nodules and the pancreas of a CT.
 
     Findings are numbered over all models, the first model's first, each model's by score.
     Their UIDs are derived from study, series, model and revision, so that the same again has
@@ -63,7 +68,7 @@ def describe(
         parts: each model with what it found on the volume's grid.
         header: of one of the volume's images.
         revision: of the reading.
-        nodules: describe lung nodules; False: measure only.
+        nodules: describe lung nodules and the pancreas; False: measure only.
     """
     seconds: dict[str, float] = {}
     clock = Clock(seconds)
@@ -71,6 +76,7 @@ def describe(
     marker = _Marker(volume, header, revision, told)
     findings: list[Finding] = []
     structures: list[Structure] = []
+    gland: Gland | None = None
     for spec, lesions in parts:
         own = 0
         for candidate, label in _labelled(spec, lesions, "lesion"):
@@ -91,8 +97,13 @@ def describe(
     if nodules and header.get("Modality") == "CT":
         lungs = next((found.lungs for _, found in parts if found.lungs is not None), None)
         findings = list(describe_nodules(volume, findings, marker.regions, lungs, told, seconds))
+        heat = next((found.heat for _, found in parts if found.heat is not None), None)
+        described, gland = describe_pancreas(
+            volume, header, findings, structures, marker.regions, heat, told, seconds
+        )
+        findings = list(described)
     return Description(
-        tuple(findings), tuple(structures), marker.regions, tuple(told), seconds, marker.why
+        tuple(findings), tuple(structures), marker.regions, tuple(told), seconds, marker.why, gland
     )
 
 

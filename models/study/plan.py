@@ -46,7 +46,8 @@ class StudyPlan(BaseModel):
 def plan_one(scan: Scan, spec: ModelSpec) -> SeriesPlan:
     """The series that one model reads, or each role's series where it takes several."""
     if spec.series:
-        return choose_roles(scan, spec.series, spec.name)
+        across = spec.registration.across_frames
+        return choose_roles(scan, spec.series, spec.name, across_frames=across)
     return choose_series(scan, spec.input, spec.name)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,6 +30,7 @@ from models.spec import ModelSpec
 from models.study.describe import Description, describe, display_window
 from models.study.plan import StudyPlan, plan_one
 from models.study.priors import Current, PriorScan, compare_priors
+from models.study.urgency import urgency_of
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ def read_together(
     progress: Progress = lambda step: None,
     give_up: bool = False,
     priors: Sequence[PriorScan] = (),
+    research: Collection[str] = (),
 ) -> StudyReading:
     """Load the chosen series, find and measure with each model, and put all into one report.
 
@@ -110,6 +112,7 @@ def read_together(
         give_up: this is the last try: a model that fails as it might not fail next time is
             left out too, as long as another one read the study.
         priors: earlier examinations to compare with, the latest first.
+        research: names of the models whose research maps the site switched on.
 
     Raises:
         SeriesError: a chosen series makes no volume.
@@ -126,7 +129,8 @@ def read_together(
     failures: list[Exception] = []
     for one in plan.reading:
         try:
-            parts.append(_read(one, work, opened, several=len(plan.reading) > 1))
+            several = len(plan.reading) > 1
+            parts.append(_read(one, work, opened, several, research=one.model in research))
         except (ModelError, SeriesError) as error:
             first_series = isinstance(error, SeriesError) and plan.chosen not in work.loaded
             if first_series or (error.retryable and not give_up):
@@ -183,12 +187,12 @@ class _Work:
 
 
 def _read(
-    plan: SeriesPlan, work: _Work, opened: Open, *, several: bool
+    plan: SeriesPlan, work: _Work, opened: Open, several: bool, *, research: bool
 ) -> tuple[ModelSpec, Lesions]:
     # Loaded before the model is taken, so that no device waits for a disk.
     volumes = [work.volume(uid) for uid in plan.series_uids]
     with opened(plan.model) as use:
-        lesions = find_lesions(volumes, use.model, use.networks, work.progress)
+        lesions = find_lesions(volumes, use.model, use.networks, work.progress, research=research)
         work.notices += [how.notice for how in use.degradations() if how.notice not in work.notices]
     name = f"{plan.model} " if several else ""
     work.seconds.update({f"{name}{step}": took for step, took in lesions.seconds.items()})
@@ -271,6 +275,8 @@ def _report(
         findings=description.findings,
         structures=description.structures,
         comparisons=comparisons,
+        gland=description.gland,
+        urgency=urgency_of([spec for spec, _ in parts], description.findings),
         fake=any(spec.fake for spec, _ in parts),
     )
     clinical = clinical_from(

@@ -18,5 +18,6 @@ Needs PyTorch and SciPy (the ``monai`` extra). Nothing outside this package may 
 ``validation``        compares checkpoints: ``python -m models.training.validation --help``
 ``operating_point``   the threshold: ``python -m models.training.operating_point --help``
 ``export``            checkpoints to ONNX, with a check that both agree
+``pancreas``          the same for the pancreas: a package of its own
 ====================  ================================================================
 """

@@ -4,9 +4,9 @@ Rooms: ``app`` puts it together; ``guard`` watches requests from outside, ``room
 every route can reach and who asks; ``pages`` shows, ``actions`` takes forms, ``api`` does
 both as JSON, ``pictures`` hands out images and files, ``login`` lets people in, ``engine``
 shows how workers and models stand; ``editing``
-holds the rules of a verdict and a signature; ``rows``, ``plan``, ``present`` and ``labels``
-prepare what is shown; ``studio`` is what the page needs from the rest of the house;
-``server`` runs it.
+holds the rules of a verdict and a signature; ``rows``, ``plan``, ``nodules``, ``pancreas``,
+``present`` and ``labels`` prepare what is shown; ``studio`` is what the page needs from the rest
+of the house; ``server`` runs it.
 """
 
 from pacs_bridge.review.app import create_app

@@ -9,12 +9,14 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from imaging.draft import draft_of
+from imaging.guidelines.pancreas_values import PancreasReading
 from imaging.guidelines.values import Clinical
 from imaging.report import FindingReview, Report, Verdict
 from pacs_bridge.errors import UnknownStudy, WrongState
 from pacs_bridge.review.editing import TEXT_LIMIT, NotAccepted
 from pacs_bridge.review.nodules import facts_of
 from pacs_bridge.review.pages import Draft, find_reading, show_study
+from pacs_bridge.review.pancreas import reading_of
 from pacs_bridge.review.room import KnownVisit, Visit, form_token
 
 router = APIRouter(
@@ -111,6 +113,24 @@ def clinical(
     except WrongState as error:
         return _refused(visit, study_uid, revision, error, Draft(clinical=facts))
     return _back(study_uid, revision, "guidelines")
+
+
+@router.post("/pancreas")
+def pancreas(
+    visit: KnownVisit,
+    study_uid: str,
+    revision: FormNumber,
+    fields: Annotated[dict[str, str], Depends(form_fields)],
+    seen: FormWord = "",
+) -> Response:
+    """Keep what the reader says of a pancreatic lesion; the guidelines are applied again."""
+    said: PancreasReading | None = None
+    try:
+        said = reading_of(fields)
+        visit.room.desk.pancreas(study_uid, revision, said, visit.who, seen)
+    except WrongState as error:
+        return _refused(visit, study_uid, revision, error, Draft(pancreas=said))
+    return _back(study_uid, revision, "pancreas-reading")
 
 
 @router.post("/override")

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends
 
 from imaging.draft import draft_of, headline
+from imaging.guidelines.pancreas_values import PancreasReading
 from imaging.guidelines.values import Clinical
 from imaging.report import FindingReview, Report
 from pacs_bridge.errors import UnknownStudy
@@ -22,6 +23,7 @@ from pacs_bridge.review.api_values import (
     EventOut,
     ImpressionIn,
     OverrideIn,
+    PancreasIn,
     Problem,
     ReadingOut,
     RetryIn,
@@ -75,7 +77,7 @@ def session(visit: KnownVisit) -> SessionOut:
 
 @router.get("/worklist", responses=PROBLEMS)
 def list_studies(visit: KnownVisit, state: str = "", q: str = "") -> list[StudyOut]:
-    """The studies, newest first; ``state`` and ``q`` as on the page."""
+    """The studies, unsigned urgent ones first, then the newest; filters as on the page."""
     visit.room.views.note(visit.who.who, "worklist-viewed", detail=f"api, {state!r}, {q!r}")
     return [StudyOut(**_study(reading)) for reading in worklist(visit.room.store, state, q).rows]
 
@@ -151,6 +153,16 @@ def put_clinical(visit: KnownVisit, study_uid: str, revision: int, body: Clinica
     """Say what is known of the patient; the guidelines are applied again."""
     facts = Clinical.model_validate(body.model_dump(exclude={"seen"}))
     return _saved(visit.room.desk.clinical(study_uid, revision, facts, visit.who, body.seen))
+
+
+@router.put(
+    "/studies/{study_uid}/revisions/{revision}/pancreas",
+    dependencies=CHANGE, responses=PROBLEMS,
+)  # fmt: skip
+def put_pancreas(visit: KnownVisit, study_uid: str, revision: int, body: PancreasIn) -> Saved:
+    """Say what is seen of a pancreatic lesion; template and resectability are applied again."""
+    said = PancreasReading.model_validate(body.model_dump(exclude={"seen"}))
+    return _saved(visit.room.desk.pancreas(study_uid, revision, said, visit.who, body.seen))
 
 
 @router.put(
@@ -233,6 +245,8 @@ def _study(reading: Reading) -> dict[str, Any]:
         "needs_person": reading.state.needs_person,
         "positive": reading.positive,
         "headline": headline(reading.report) if reading.report else reading.headline,
+        "urgent": reading.urgent,
+        "urgent_why": reading.urgent_why if reading.urgent_why.en else None,
         "reason": reading.reason,
         "received_at": iso(reading.study.last_received_at),
         "changed_at": iso(reading.changed_at),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
+from imaging.guidelines.pancreas_values import PancreasReading
 from imaging.guidelines.values import Clinical, Guidance, Override
 from imaging.language import Language, Text
 from imaging.report import Report, Verdict
@@ -36,6 +37,11 @@ class StudyOut(BaseModel):
     needs_person: bool
     positive: int = Field(description="findings that were not rejected")
     headline: str = Field(description="category for the worklist, e.g. 'Lung-RADS 4A'")
+    urgent: bool = Field(
+        description="a model with a validated operating point flagged it, and the reader has not "
+        "rejected every finding that did"
+    )
+    urgent_why: Text | None = Field(description="what raised the flag, also where taken back")
     reason: Text
     received_at: str
     changed_at: str
@@ -47,7 +53,10 @@ class Versions(BaseModel):
     reviews: str
     impression: str
     by_finding: dict[str, str]
-    facts: str = Field(description="of the clinical facts and the reader's own categories")
+    facts: str = Field(
+        description="of the clinical facts, the reader's part on a pancreatic lesion and the "
+        "reader's own categories"
+    )
 
 
 class DeliveryOut(BaseModel):
@@ -120,6 +129,12 @@ class SignatureIn(BaseModel):
 
 class ClinicalIn(Clinical):
     """What is known of the patient; whatever is left out becomes unknown."""
+
+    seen: str = Field(default="", description="version the change was made from; empty: any")
+
+
+class PancreasIn(PancreasReading):
+    """What the reader says of a pancreatic lesion; whatever is left out becomes not said."""
 
     seen: str = Field(default="", description="version the change was made from; empty: any")
 

@@ -15,7 +15,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import get_args
 
-from imaging.guidelines.values import LUNG_RADS, Clinical, LungRads, Override
+from imaging.guidelines import pancreatic_lesions
+from imaging.guidelines.pancreas_values import PancreasReading
+from imaging.guidelines.values import (
+    LUNG_RADS,
+    NCCN,
+    SAR_APA,
+    Clinical,
+    LungRads,
+    Override,
+    Resectability,
+)
 from imaging.report import FindingReview, Report, Signature, Verdict
 from pacs_bridge.auth import Person
 from pacs_bridge.errors import UnknownStudy, WrongState
@@ -29,7 +39,11 @@ REASON_LIMIT = 2_000
 CATEGORY_LIMIT = 200
 OLDEST = 130
 """Years."""
-LUNG_RADS_CATEGORIES: tuple[str, ...] = get_args(LungRads)
+CATEGORIES: dict[str, tuple[str, ...]] = {
+    LUNG_RADS: get_args(LungRads),
+    NCCN: get_args(Resectability),
+}
+"""The categories a guideline has; one that is not named takes the reader's own words."""
 
 _PN_GROUP = re.compile(r"[^\\=\x00-\x1f\x7f]{1,64}")
 _LONG_STRING = re.compile(r"[^\\\x00-\x1f\x7f]{1,64}")
@@ -61,9 +75,10 @@ def version_of_reviews(report: Report) -> str:
 
 
 def version_of_facts(report: Report) -> str:
-    """Names the state of the clinical facts and of the reader's own categories."""
+    """Names the state of the facts that the guidelines go by, and of the reader's categories."""
     own = (override.model_dump_json() for override in report.overrides)
-    return _digest(report.clinical.model_dump_json(), *own)
+    facts = report.clinical.model_dump_json(), report.pancreas_reading.model_dump_json()
+    return _digest(*facts, *own)
 
 
 def pending_numbers(report: Report) -> tuple[int, ...]:
@@ -71,6 +86,15 @@ def pending_numbers(report: Report) -> tuple[int, ...]:
     return tuple(
         f.number for f in report.findings if report.review_of(f).verdict is Verdict.PENDING
     )
+
+
+def categories_of(report: Report) -> dict[str, tuple[str, ...]]:
+    """The guidelines that a reader may overrule, each with its categories; none: any words.
+
+    The pancreas template is filled in, not overruled.
+    """
+    applied = (guidance.guideline for guidance in report.guidance)
+    return {name: CATEGORIES.get(name, ()) for name in applied if name != SAR_APA}
 
 
 def _digest(*parts: str) -> str:
@@ -143,6 +167,23 @@ class Desk:
             self._fresh(report, seen)
             return self.store.save_clinical(study_uid, revision, facts, person.who)
 
+    def pancreas(
+        self, study_uid: str, revision: int, said: PancreasReading, person: Person, seen: str = ""
+    ) -> Report:
+        """Keep what the reader says of a pancreatic lesion; the guidelines are applied again.
+
+        Raises as :meth:`review`; :class:`NotAccepted` for a lesion that does not stand.
+        """
+        with self._lock:
+            report = self._open(study_uid, revision)
+            if report.pancreas_reading == said:
+                return report
+            numbers = {finding.number for finding in pancreatic_lesions(report)}
+            if said.lesion is not None and said.lesion not in numbers:
+                raise NotAccepted(f"no pancreatic lesion {said.lesion} stands", "bad-lesion")
+            self._fresh(report, seen)
+            return self.store.save_pancreas(study_uid, revision, said, person.who)
+
     def override(
         self,
         study_uid: str,
@@ -161,9 +202,10 @@ class Desk:
         category, reason = _tidy(category), _tidy(reason)
         with self._lock:
             report = self._open(study_uid, revision)
-            if guideline not in {guidance.guideline for guidance in report.guidance}:
+            known = categories_of(report)
+            if guideline not in known:
                 raise NotAccepted(f"guideline {guideline!r} was not applied", "bad-guideline")
-            if guideline == LUNG_RADS and category not in LUNG_RADS_CATEGORIES:
+            if known[guideline] and category not in known[guideline]:
                 raise NotAccepted(f"{guideline} has no category {category!r}", "bad-category")
             if not 0 < len(category) <= CATEGORY_LIMIT:
                 raise NotAccepted("the category is empty or too long", "bad-category")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from imaging.language import Language, Text
 from pacs_bridge.review.nodule_labels import NODULE_LABELS
+from pacs_bridge.review.pancreas_labels import PANCREAS_LABELS
 
 LABELS: dict[str, Text] = {
     key: Text(en=en, zh=zh)
@@ -38,9 +39,14 @@ LABELS: dict[str, Text] = {
         ("received", "Received", "接收"),
         ("search", "Search patient, ID, accession, description", "搜索患者、ID、检查号、描述"),
         ("filter-all", "All", "全部"),
+        ("filter-urgent", "Urgent", "紧急"),
         ("filter-person", "Needs a person", "需人工处理"),
         ("filter-flagged", "With findings", "有病灶"),
         ("filter-working", "In progress", "处理中"),
+        ("urgent", "Urgent", "紧急"),
+        ("urgent-note", "Flagged as urgent by a model validated for it",
+         "经验证的模型提示优先阅片"),
+        ("urgent-taken-back", "The urgent flag was taken back", "紧急标记已撤销"),
         ("none-found", "none found", "未发现"),
         ("no-name", "(no name)", "(无姓名)"),
         ("ago", "{age} ago", "{age}前"),
@@ -277,7 +283,7 @@ LABELS: dict[str, Text] = {
         ("went-wrong", "Something went wrong. The log says more.", "出现错误,详见日志。"),
         ("went-wrong-because", "That did not work: {why}", "操作失败:{why}"),
     )
-} | NODULE_LABELS  # fmt: skip
+} | NODULE_LABELS | PANCREAS_LABELS  # fmt: skip
 
 EVENTS: dict[str, Text] = {
     key: Text(en=en, zh=zh)
@@ -289,6 +295,7 @@ EVENTS: dict[str, Text] = {
         ("finding-reviewed", "Finding reviewed", "判定病灶"),
         ("impression-edited", "Impression edited", "编辑诊断印象"),
         ("clinical-edited", "Clinical facts edited", "修改临床信息"),
+        ("pancreas-edited", "Pancreatic lesion described", "描述胰腺病灶"),
         ("override-set", "Category set by the reader", "医师更改分类"),
         ("override-removed", "Computed category restored", "恢复软件分类"),
         ("report-signed", "Report signed", "签署报告"),
@@ -301,6 +308,9 @@ EVENTS: dict[str, Text] = {
         ("reading-failed", "Reading failed", "处理失败"),
         ("not-analysed", "Not analysed", "未分析"),
         ("analysed", "Analysed", "已分析"),
+        ("urgent-flagged", "Flagged as urgent", "标记为紧急"),
+        ("urgent-taken-back", "Urgent flag taken back", "撤销紧急标记"),
+        ("urgent-stands-again", "Urgent flag stands again", "恢复紧急标记"),
         ("shadow-read", "Read by a shadow model", "影子模型已分析"),
         ("shadow-failed", "Shadow model failed", "影子模型失败"),
         ("priors-asked", "PACS asked for earlier studies", "已向 PACS 查询既往检查"),

@@ -9,11 +9,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from imaging.draft import draft_of
-from imaging.guidelines.values import Clinical
+from imaging.guidelines.pancreas_values import PancreasReading
+from imaging.guidelines.values import FLEISCHNER, LUNG_RADS, Clinical
 from imaging.report import Report, Stage, Verdict
 from pacs_bridge.errors import UnknownStudy
 from pacs_bridge.review.editing import (
-    LUNG_RADS_CATEGORIES,
+    categories_of,
     editable,
     pending_numbers,
     version_of,
@@ -23,6 +24,7 @@ from pacs_bridge.review.editing import (
 )
 from pacs_bridge.review.labels import EVENTS
 from pacs_bridge.review.nodules import clinical_fields, compared, described, guides
+from pacs_bridge.review.pancreas import gland_card, pancreas_form
 from pacs_bridge.review.plan import read_plan
 from pacs_bridge.review.room import KnownVisit, Visit
 from pacs_bridge.review.rows import FILTERS, LIMIT, worklist
@@ -32,8 +34,9 @@ from pacs_bridge.store import Event, Reading, Store
 
 router = APIRouter(include_in_schema=False)
 
-FILES: tuple[ObjectKind, ...] = ("report.html", "findings.json", "SR", "SEG")
+FILES: tuple[ObjectKind, ...] = ("report.html", "findings.json", "SR", "SEG", "RTSTRUCT")
 EVENTS_SHOWN = 200
+_OF_THE_LUNGS = (LUNG_RADS, FLEISCHNER)
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Draft:
     name: str = ""
     organization: str = ""
     clinical: Clinical | None = None
+    pancreas: PancreasReading | None = None
     guideline: str = ""
     category: str = ""
     reason: str = ""
@@ -115,9 +119,13 @@ def _derived(reading: Reading) -> dict[str, Any]:
     report = reading.report
     return {
         "reading": reading,
+        "report": report,
         "study": reading.study,
         "editable": editable(reading),
         "guides": guides(report) if report else (),
+        "lungs_guided": any(g.guideline in _OF_THE_LUNGS for g in report.guidance)
+        if report
+        else False,
         "suggested": draft_of(report) if report else None,
         "seen_facts": version_of_facts(report) if report else "",
     }
@@ -154,7 +162,6 @@ def show_study(
         "study.html",
         status,
         **_derived(reading),
-        report=report,
         newest=newest.revision,
         verified=report is not None and report.stage is Stage.FINAL,
         problem=problem,
@@ -163,7 +170,9 @@ def show_study(
         comparisons=compared(report) if report else (),
         clinical=clinical_fields((draft and draft.clinical) or report.clinical) if report else (),
         empty_facts=Clinical(),
-        lung_rads=LUNG_RADS_CATEGORIES,
+        gland=gland_card(report, visit.language) if report else None,
+        pancreas=pancreas_form(report, draft.pancreas if draft else None) if report else None,
+        categories=categories_of(report) if report else {},
         slices=slice_total(report) if report else 0,
         pending=pending_numbers(report) if report else (),
         decided=_decided(report),
@@ -204,7 +213,9 @@ def _decided(report: Report | None) -> dict[str, int]:
 
 def slice_total(report: Report) -> int:
     """Slices of the analysed volume, as far as the report knows (interpolated ones count)."""
-    return max([report.slice_count, *(finding.key_slice + 1 for finding in report.findings)])
+    shown = [finding.key_slice for finding in report.findings]
+    shown += [place.key_slice for place in report.gland.places] if report.gland else []
+    return max([report.slice_count, *(k + 1 for k in shown)])
 
 
 def _events(visit: Visit, reading: Reading) -> list[tuple[Event, str, str]]:

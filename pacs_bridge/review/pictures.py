@@ -15,6 +15,7 @@ router = APIRouter(prefix="/studies/{study_uid}", include_in_schema=False)
 _MEDIA = {
     "SR": "application/dicom",
     "SEG": "application/dicom",
+    "RTSTRUCT": "application/dicom",
     "report.html": "text/html; charset=utf-8",
     "findings.json": "application/json",
 }
@@ -62,7 +63,7 @@ def file(visit: KnownVisit, study_uid: str, kind: ObjectKind, revision: int) -> 
         visit.who.who, "file-taken", study_uid, f"{kind}, revision {reading.revision}"
     )
     media = _MEDIA[kind]
-    if kind in ("SR", "SEG"):
+    if kind in ("SR", "SEG", "RTSTRUCT"):
         name = f"{kind}-{study_uid}-{reading.revision}.dcm"
         return FileResponse(path, media_type=media, filename=name)
     headers = {}

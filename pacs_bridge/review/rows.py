@@ -17,8 +17,8 @@ WORKING = (
     State.FINALISING,
 )  # fmt: skip
 FILTERS = (
-    "person", State.AWAITING_SIGNATURE, State.NOT_ANALYSED, State.FAILED, "flagged", "working",
-    State.FINAL,
+    "urgent", "person", State.AWAITING_SIGNATURE, State.NOT_ANALYSED, State.FAILED, "flagged",
+    "working", State.FINAL,
 )  # fmt: skip
 """What can be chosen beside "all"."""
 
@@ -37,7 +37,9 @@ class Worklist:
 
 
 def worklist(store: Store, state: str = "", search: str = "") -> Worklist:
-    """The newest reading of each study that passes filter and search, newest first.
+    """The newest reading of each study that passes filter and search.
+
+    Unsigned urgent ones come first, then the newest.
 
     Args:
         store: where the studies are.
@@ -71,6 +73,8 @@ def _passes(reading: Reading, state: str) -> bool:
             return True
         case "person":
             return reading.state.needs_person
+        case "urgent":
+            return reading.urgent
         case "flagged":
             return reading.positive > 0
         case "working":

@@ -9,7 +9,7 @@ from imaging.report import Signature
 from pacs_bridge.store import Reading
 from pacs_bridge.workers.state import EngineState
 
-ObjectKind = Literal["SR", "SEG", "report.html", "findings.json"]
+ObjectKind = Literal["SR", "SEG", "RTSTRUCT", "report.html", "findings.json"]
 
 
 class Studio(Protocol):

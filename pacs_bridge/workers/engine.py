@@ -10,7 +10,7 @@ from models.engine.turns import Priority
 from models.engine.warm import InUse
 from models.errors import ModelError
 from models.loaded import LoadedModel, load_model
-from models.spec import ModelSpec, find_spec
+from models.spec import ModelSpec, check_research, find_spec
 from pacs_bridge.workers.messages import StudyTask
 from pacs_bridge.workers.setup import Setup
 
@@ -43,6 +43,11 @@ class WarmModels:
         return self._setup.enabled
 
     @property
+    def research(self) -> tuple[str, ...]:
+        """Those whose research maps are shown."""
+        return self._setup.research
+
+    @property
     def names(self) -> tuple[str, ...]:
         """All of them."""
         return (*self._setup.enabled, *self._setup.shadow)
@@ -72,6 +77,8 @@ class WarmModels:
         for name in self.names:
             try:
                 spec = find_spec(name, self._setup.folders)
+                if name in self.research:
+                    check_research(spec)
                 if name not in self._engine.names:
                     self._engine.load(spec)
                 elif self._engine.spec(name).folder != spec.folder:

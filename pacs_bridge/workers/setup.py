@@ -19,6 +19,7 @@ class Setup:
         name: what the log and the page call it.
         enabled: models that report, by name, in order.
         shadow: models that only run.
+        research: enabled models whose research maps are shown.
         folders: where models are looked for before the catalogue.
         runtime, device, precision, threads: see :func:`models.loaded.load_model`.
         memory_bytes: what models and studies may take together; 0: half of the machine's.
@@ -30,6 +31,7 @@ class Setup:
     name: str
     enabled: tuple[str, ...]
     shadow: tuple[str, ...]
+    research: tuple[str, ...]
     folders: tuple[Path, ...]
     runtime: RuntimeName
     device: str
@@ -52,6 +54,7 @@ class Setup:
             name=name,
             enabled=models.enabled,
             shadow=models.shadow,
+            research=models.research,
             folders=tuple(folder.absolute() for folder in settings.model_folders),
             runtime=models.runtime,
             device=device,

@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 class Models(Protocol):
     """Where a worker's models come from."""
 
+    @property
+    def research(self) -> tuple[str, ...]:
+        """Those whose research maps the site switched on."""
+
     def spec(self, name: str) -> ModelSpec:
         """The version in use.
 
@@ -93,6 +97,7 @@ def analyse(
         reading = read_together(
             scan, plan, lambda name: models.use(name, task),
             revision=task.revision, progress=progress, give_up=task.give_up, priors=priors,
+            research=models.research,
         )  # fmt: skip
         if told:
             warnings = (*reading.report.warnings, *told)

@@ -21,7 +21,8 @@ def good(chest: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of the whole chest, from a zip with its files in another order."""
     work = tmp_path_factory.mktemp("good")
     path = zipped(chest[::-1], work / "study.zip", prefix="DICOM/../x/")
-    assert main(["analyse", str(path), "--out", str(work / "out"), "--threads", "2"]) == 0
+    options = ["--out", str(work / "out"), "--threads", "2", "--rtstruct"]
+    assert main(["analyse", str(path), *options]) == 0
     return work / "out"
 
 
@@ -29,7 +30,7 @@ def test_every_object_is_written(good: Path) -> None:
     names = {path.name for path in good.iterdir()}
     assert {"findings.json", "sr.dcm", "report.html"} <= names
     report = Report.model_validate_json((good / "findings.json").read_text(encoding="utf-8"))
-    assert ("seg.dcm" in names) == bool(report.findings)
+    assert ("seg.dcm" in names) == ("rtstruct.dcm" in names) == bool(report.findings)
     assert (good / "why" / "scores.json").exists() == bool(report.findings)
     assert (good / "report.html").read_text(encoding="utf-8").lstrip().startswith("<!")
     assert pydicom.dcmread(good / "sr.dcm").Modality == "SR"

@@ -34,7 +34,7 @@ from pacs_bridge.review.studio import ObjectKind
 from pacs_bridge.states import DeliveryState, State
 from pacs_bridge.store import Delivery, Instance, Reading, Store, Study
 from pacs_bridge.workers.state import EngineState
-from tests import described
+from tests import described, described_pancreas
 
 SIGNED = Signature(
     name="Chen^Li=陈^丽",
@@ -135,6 +135,33 @@ def nodules(study_uid: str) -> dict[str, object]:
     }
 
 
+def pancreas(study_uid: str) -> dict[str, object]:
+    """What a report has of a measured pancreas, a lesion and two research places."""
+    organ = f"{study_uid}.8.1"
+    lesion = finding(study_uid, 1, 40, 28.4, 0.83).model_copy(
+        update={
+            "tracking_id": "Pancreatic tumour 1",
+            "label": described_pancreas.NEOPLASM,
+            "site": described_pancreas.PANCREAS,
+            "pancreatic": described_pancreas.lesion(),
+        }
+    )
+    places = (described_pancreas.place(1, 71), described_pancreas.place(2, 90))
+    return {
+        "findings": (lesion,),
+        "gland": described_pancreas.gland(organ, places=places, places_shown=True),
+        "series_description": "ABDOMEN PV 1.25 mm",
+        "model": MODEL.model_copy(
+            update={
+                "name": "site_pancreas", "version": "2",
+                "title": Text(en="Pancreatic tumour, site's own", zh="胰腺肿瘤（本机构）"),
+            }
+        ),
+        "warnings": (),
+        "urgency": described_pancreas.urgent(lesion),
+    }  # fmt: skip
+
+
 def plan(study_uid: str) -> str:
     """What the planning step writes."""
     refusals = [
@@ -177,11 +204,13 @@ def add(
     findings: int = 3,
     *,
     with_nodules: bool = False,
+    with_pancreas: bool = False,
     **change: object,
 ) -> Study:
     """A study in some state, with all that a study in that state has.
 
-    ``with_nodules`` describes its three findings; see :func:`nodules`.
+    ``with_nodules`` describes its three findings, see :func:`nodules`; ``with_pancreas`` gives
+    it a gland and a lesion, see :func:`pancreas`.
     """
     study = Study(
         study_uid=f"1.2.826.0.1.3680043.{number}",
@@ -206,8 +235,9 @@ def add(
         store.set_plan(study.study_uid, revision, plan(study.study_uid))
     if state in (State.AWAITING_SIGNATURE, State.FINALISING, State.FINAL, State.DELIVERING):
         described_too = nodules(study.study_uid) if with_nodules else {}
+        described_too = pancreas(study.study_uid) if with_pancreas else described_too
         made = report(study, findings, **(described_too | change))
-        made = guided(made) if with_nodules else made
+        made = guided(made) if with_nodules or with_pancreas else made
         store.set_report(study.study_uid, revision, made)
         tried = {"attempts": 3, "last_error": "main PACS, AE PACS, pacs.example:104: no connection"}
         store.add_deliveries(

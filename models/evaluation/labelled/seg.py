@@ -72,7 +72,8 @@ def open_cases(path: Path, spec: ModelSpec) -> LabelledSet | None:
         for study in sorted(
             {everything[uid].header.study_uid for uid in segs if uid in everything}
         ):
-            plan = choose_roles(_study(scan, study), spec.series, spec.name)
+            across = spec.registration.across_frames
+            plan = choose_roles(_study(scan, study), spec.series, spec.name, across_frames=across)
             if plan.roles:
                 taken.append(tuple(everything[uid] for uid in plan.roles.values()))
             else:

@@ -23,18 +23,7 @@ export function makeEditor(study, words, cards, onVerdict, onSaved) {
       running += 1;
       say(entry, words.saving);
       try {
-        const body = JSON.stringify({ ...entry.body(), text, ...extra, seen: entry.seen });
-        const send = () => ask(entry.url, {
-          method: "PUT",
-          headers: { "Content-Type": "application/json", "X-CSRF-Token": study.csrf },
-          body,
-        });
-        const answer = await send().catch(async (error) => {
-          if (error.status !== 403) throw error;
-          await freshToken(); // logged in again in another tab
-          return send();
-        });
-        const saved = await answer.json();
+        const saved = await send(entry.url, { ...entry.body(), text, ...extra, seen: entry.seen });
         entry.kept = text;
         take(saved, field);
         say(entry, words.saved);
@@ -42,15 +31,56 @@ export function makeEditor(study, words, cards, onVerdict, onSaved) {
         if (!wrong) problem.hidden = true;
         return true;
       } catch (error) {
-        const sentence = error.status === 401 ? words["session-over"] : error.message;
-        say(entry, words["not-saved"], true);
-        complain(error.status ? sentence : `${words["not-saved"]}: ${sentence}`);
+        refused(entry, error);
         return false;
       } finally {
         running -= 1;
       }
     };
     queue = queue.then(change);
+    return queue;
+  }
+
+  async function send(url, values) {
+    const once = () => ask(url, {
+      method: "PUT",
+      headers: { "Content-Type": "application/json", "X-CSRF-Token": study.csrf },
+      body: JSON.stringify(values),
+    });
+    const answer = await once().catch(async (error) => {
+      if (error.status !== 403) throw error;
+      await freshToken(); // logged in again in another tab
+      return once();
+    });
+    return answer.json();
+  }
+
+  function refused(entry, error) {
+    const sentence = error.status === 401 ? words["session-over"] : error.message;
+    say(entry, words["not-saved"], true);
+    complain(error.status ? sentence : `${words["not-saved"]}: ${sentence}`);
+  }
+
+  // What the guidelines go by. It was made from the version shown here, so that its answer is
+  // the version shown from now on.
+  function keepFacts(path, values, place) {
+    queue = queue.then(async () => {
+      running += 1;
+      say({ place }, words.saving);
+      try {
+        const saved = await send(`${base}/${path}`, { ...values(), seen: study.facts });
+        study.facts = saved.versions.facts;
+        for (const input of document.querySelectorAll(".guidance input[name=seen]")) input.value = study.facts;
+        if (!moved(saved.versions)) form.elements.seen_reviews.value = saved.versions.reviews;
+        say({ place }, words.saved);
+        problem.hidden = true;
+        await onSaved();
+      } catch (error) {
+        refused({ place }, error);
+      } finally {
+        running -= 1;
+      }
+    });
     return queue;
   }
 
@@ -222,6 +252,7 @@ export function makeEditor(study, words, cards, onVerdict, onSaved) {
 
   return {
     decide,
+    keepFacts,
     takeDraft,
     dirty,
     leaving: () => confirmed,

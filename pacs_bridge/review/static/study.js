@@ -1,6 +1,7 @@
 // A study's page: keys, and keeping in touch with the server.
 import { ask, every, help, read, typing } from "./common.js";
 import { makeEditor } from "./editor.js";
+import { watchPancreas } from "./pancreas.js";
 import { makeViewer } from "./viewer.js";
 
 const study = read("study");
@@ -36,6 +37,15 @@ const viewer = document.getElementById("viewer")
 const editor = study.editable
   ? makeEditor(study, words, cards, (uid, verdict) => viewer?.mark(uid, verdict), derive)
   : null;
+
+if (editor) watchPancreas(editor);
+for (const button of document.querySelectorAll("[data-go-slice]")) {
+  button.addEventListener("click", () => {
+    for (const other of document.querySelectorAll("[data-go-slice]")) other.removeAttribute("aria-current");
+    button.setAttribute("aria-current", "true");
+    viewer?.show(Number(button.dataset.goSlice));
+  });
+}
 
 // guidelines and draft follow from the verdicts: our own template's, with open parts left open
 async function derive() {

@@ -124,3 +124,23 @@ def test_nothing_at_all() -> None:
 def test_a_missing_frame_of_reference_is_one_like_any_other(tmp_path: Path, frame: str) -> None:
     made = [series(n, frame=frame) for n in ("T2 FLAIR", "T1", "T1 +C", "T2 tse")]
     assert plan(tmp_path, made).chosen == uid(made[0])
+
+
+def test_frames_are_crossed_only_when_asked_and_only_when_no_frame_is_whole(
+    tmp_path: Path,
+) -> None:
+    whole = [series(n, frame="1.2") for n in ("T2 FLAIR", "T1", "T1 +C", "T2 tse")]
+    apart = [series("T2 FLAIR", frame="1.1", step=1.0), *whole[1:]]
+    paths = [p for n, made in enumerate(apart) for p in write(tmp_path / str(n), made)]
+    assert choose_roles(scan_files(paths), BRAIN, "tumour").chosen is None
+    found = choose_roles(scan_files(paths), BRAIN, "tumour", across_frames=True)
+    assert found.series_uids == tuple(uid(each) for each in apart)
+    told = {v.role: [n.code for n in v.notices] for v in found.verdicts}
+    # Against the first role's frame, which the other three don't share.
+    assert told == {"FLAIR": [], **dict.fromkeys(("T1", "T1c", "T2"), ["other-frame-aligned"])}
+    # With a FLAIR in the frame of the others the better one elsewhere is left.
+    paths += write(tmp_path / "own", whole[0])
+    found = choose_roles(scan_files(paths), BRAIN, "tumour", across_frames=True)
+    assert found.series_uids == tuple(uid(each) for each in whole)
+    reasons = {v.series_uid: item.code for v, item in refusals(found)}
+    assert reasons == {uid(apart[0]): "other-frame-of-reference"}

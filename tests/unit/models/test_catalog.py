@@ -28,7 +28,7 @@ ZOO = (
     "wholeBody_ct_segmentation",
 )
 NNUNET = "panorama_pancreas_nnunet"
-SHIPPED = "lung_nodule_reference"
+SHIPPED = ("lung_nodule_reference", "pancreas_reference")
 
 # SNOMED CT codes that DICOM's own tables (PS3.16, as pydicom has them) don't list.
 OTHER_CODES = {
@@ -77,7 +77,7 @@ def bundles(shared_data: Path) -> Path:
 
 
 def test_the_catalogue_is_what_it_should_be() -> None:
-    assert {spec.name for spec in shipped()} == {*ZOO, NNUNET, SHIPPED}
+    assert {spec.name for spec in shipped()} == {*ZOO, NNUNET, *SHIPPED}
 
 
 def test_nothing_is_left_to_be_filled_in() -> None:
@@ -92,9 +92,10 @@ def test_nothing_is_left_to_be_filled_in() -> None:
 
 
 def test_only_ours_ships_with_weights() -> None:
-    assert [spec.name for spec in shipped() if spec.installed] == [SHIPPED]
-    assert (CATALOG / SHIPPED / CARD_NAME).is_file()
-    check_usable(find_spec(SHIPPED))
+    assert [spec.name for spec in shipped() if spec.installed] == [*SHIPPED]
+    for name in SHIPPED:
+        assert (CATALOG / name / CARD_NAME).is_file()
+        check_usable(find_spec(name))
     for name in ZOO:
         with pytest.raises(SpecError, match=f"`preread models pull {name}`"):
             find_spec(name)

@@ -98,7 +98,15 @@ def test_the_template_with_everything_switched_on_is_valid(tmp_path: Path) -> No
         ("[models]\nruntime = 'tensorrt'", "models.runtime = 'tensorrt'"),
         ("[models]\nmemory_gb = -1", "models.memory_gb"),
         ("[models]\nenabled = ['a']\nshadow = ['a']", "a: in enabled and in shadow"),
+        (
+            "[models]\nenabled = ['a', 'b']\nresearch = ['a', 'nobody']",
+            "research: nobody: not among the enabled models (a, b)",
+        ),
         ("[[destinations]]\nname = 'a'\nae_title = 'A'\nhost = 'h'", "destinations.0.port"),
+        (
+            "[[destinations]]\nname='a'\nae_title='A'\nhost='h'\nport=1\nstudies='some'",
+            "destinations.0.studies",
+        ),
         (
             "[[destinations]]\nname='a'\nae_title='A'\nhost='h'\nport=1\naccepts=['PDF']",
             "destinations.0.accepts",
@@ -199,3 +207,13 @@ def test_a_dicomweb_address_is_refused_and_no_password_told(tmp_path: Path, addr
     with pytest.raises(SettingsError, match=r"priors\.dicomweb_url = .*%2F") as caught:
         load_settings(path, {})
     assert "cret" not in str(caught.value)
+
+
+def test_research_goes_with_the_models_that_are_asked_for() -> None:
+    values = {"models": {"enabled": ["a", "b"], "research": ["b"]}}
+    settings = Settings.model_validate(values)
+    assert settings.with_models(enabled=("b", "c")).models.research == ("b",)
+    assert settings.with_models(enabled=("c",)).models.research == ()
+    assert settings.with_models(research=("a", "b")).models.research == ("a", "b")
+    with pytest.raises(SettingsError, match=r"models.*research: c: not among the enabled"):
+        settings.with_models(research=("c",))

@@ -20,6 +20,7 @@ from models.errors import SpecError
 from models.study.priors import PriorImages
 from pacs_bridge.deliver import Courier
 from pacs_bridge.priors.gather import NOTHING, Gathered
+from pacs_bridge.settings import DestinationSettings
 from pacs_bridge.shadow import ShadowOutcome, agreement
 from pacs_bridge.states import State
 from pacs_bridge.steps import Steps
@@ -247,3 +248,24 @@ def test_findings_agree_one_to_one_nearest_first(site: Site, study: str) -> None
     assert [(p.reported, p.shadow, p.distance_mm) for p in found.matched] == [(1, 2, 1.0)]
     assert str(found) == "3 finding(s), 2 reported, 1 the same within 5 mm"
     assert agreement(main, main.model_copy(update={"findings": ()})).matched == ()
+
+
+def test_contours_are_made_and_sent_only_where_a_destination_takes_them(
+    site: Site, study: str
+) -> None:
+    planning, archive = (
+        DestinationSettings(name=name, ae_title="A", host="127.0.0.1", port=1, accepts=accepts)
+        for name, accepts in (("planning", ("RTSTRUCT",)), ("archive", ("SEG", "SR")))
+    )
+    contours = site.steps.folder(study, 1) / Stage.PRELIMINARY / "rtstruct.dcm"
+    for destinations, wanted in (((archive, planning), True), ((archive,), False)):
+        settings = site.steps.settings.model_copy(update={"destinations": destinations})
+        courier = Courier(site.store, destinations, "PREREAD")
+        steps = Steps(settings, site.store, courier, site.steps.models, site.steps.workers)
+        steps.compose(study, 1)
+        assert contours.exists() == wanted
+        if wanted:
+            assert pydicom.dcmread(contours).SOPInstanceUID == site.report(study).uid_of("rtstruct")
+        steps.deliver(study, 1)
+    sent = {(d.destination, d.kind) for d in site.store.deliveries_of(study)}
+    assert sent == {("planning", "RTSTRUCT"), ("archive", "SEG"), ("archive", "SR")}

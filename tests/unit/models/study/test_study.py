@@ -139,7 +139,7 @@ def test_without_flags_nothing_of_the_kind_is_said(reading: StudyReading) -> Non
 def test_a_lesion_between_slices_is_told_and_takes_no_number(
     files: list[Path], model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lesions(volume: object, *_: object) -> Lesions:
+    def lesions(volume: object, *_: object, **__: object) -> Lesions:
         grid = chest_grid()
         one = np.ones((1, 3, 3), bool)
         between = Candidate(Region(one, (3, 20, 20), grid), 0.9)

@@ -81,7 +81,7 @@ class House:
         self.specs: dict[str, ModelSpec] = {}
         self._finds: dict[str, Found] = {}
 
-        def find(volumes: Any, model: LoadedModel, _networks: Any, _progress: Any) -> Lesions:
+        def find(volumes: Any, model: LoadedModel, *_: Any, **__: Any) -> Lesions:
             return self._finds[model.spec.name](volumes, model)
 
         monkeypatch.setattr("models.study.reading.find_lesions", find)

@@ -1,0 +1,160 @@
+"""An operator's pancreas models, from one command to described findings, on networks made here.
+
+The published architectures get weights that know one simulated abdomen by its densities
+(``tests.unit.models.taught``), are brought with `preread models add`, and read that abdomen as
+DICOM. What comes out is held against the phantom's truth. Minutes of CPU: slow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed")
+
+import torch
+
+from imaging.pancreatic import Attenuation, Part, Vessel
+from imaging.phantom_abdomen import AbdomenPhantom, make_abdomen
+from imaging.phantom_series import write_series
+from imaging.report import Report
+from imaging.volume import Volume
+from models.sections import NetworkSection
+from models.spec import look_up
+from pacs_bridge.cli import main
+from tests.unit.models.taught import by_voxel, features_before, fitted, painted, patches_of
+from tests.unit.pacs_bridge.bundles_made import zipped
+
+pytestmark = pytest.mark.slow
+
+PANCREAS, DUCT, NEOPLASM = "15776009", "69930009", "108369006"
+SIDE_MM = 3.0
+SHAPE = (48, 128, 128)
+
+
+@pytest.fixture(scope="module")
+def phantom() -> AbdomenPhantom:
+    """A lesion in the head; 3 mm voxels, so that one patch holds the whole of it."""
+    return make_abdomen(
+        3, slice_mm=SIDE_MM, pixels=SHAPE[1], width_mm=SIDE_MM * SHAPE[1], low_mm=40.0,
+        high_mm=40.0 + SIDE_MM * SHAPE[0], lesion=Part.HEAD, lesion_mm=26.0, noise_hu=4.0,
+    )  # fmt: skip
+
+
+class Hospital:
+    """Settings, a folder of models, and the abdomen with the densities that a network knows."""
+
+    def __init__(self, folder: Path, phantom: AbdomenPhantom, densities: dict[str, int]) -> None:
+        self.folder = folder
+        self.phantom = phantom
+        self.volume: Volume = painted(phantom, densities)
+        write_series(replace(phantom, volume=self.volume), folder / "study")
+
+    def run(self, *arguments: str) -> None:
+        assert main([*arguments, "--config", str(self.folder / "preread.toml")]) == 0
+
+    def enable(self, name: str) -> None:
+        (self.folder / "preread.toml").write_text(
+            f'[models]\nfolder = "{self.folder / "models"}"\nenabled = ["{name}"]\n'
+            'device = "cpu"\nthreads = 1\n',
+            encoding="utf-8",
+        )
+
+    def add(self, name: str, source: Path, overrides: str = "") -> None:
+        """The site's one command; ``overrides`` make the network small enough for a test."""
+        self.enable(name)
+        self.run("models", "add", str(source), "--name", name, "--agree-licence")
+        spec = look_up(name, [self.folder / "models"])
+        assert spec.unfilled == (), "a site has nothing to fill in"
+        if overrides:
+            path = spec.folder / "preread.toml"
+            text = path.read_text(encoding="utf-8") + f"\n[network.overrides]\n{overrides}\n"
+            path.write_text(text, encoding="utf-8")
+
+    def analyse(self) -> Report:
+        out = self.folder / "out"
+        self.run("analyse", str(self.folder / "study"), "--out", str(out))
+        text = (out / "findings.json").read_text(encoding="utf-8")
+        sr = pydicom.dcmread(out / "sr.dcm")
+        report = Report.model_validate_json(text)
+        assert sr.SOPInstanceUID == report.uid_of("sr")
+        seg = pydicom.dcmread(out / "seg.dcm")
+        assert len(seg.SegmentSequence) == len(report.findings) + len(report.structures)
+        return report
+
+    def holds(self, report: Report, *, off_mm: float, volume: tuple[float, float]) -> None:
+        """The best finding is the planted lesion, described as a lesion of the pancreas."""
+        truth = self.phantom.lesion
+        assert truth is not None
+        finding = report.findings[0]
+        assert (finding.label.value, finding.site.value) == (NEOPLASM, PANCREAS)
+        assert np.linalg.norm(np.subtract(finding.centre_lps_mm, truth.centre_lps_mm)) < off_mm
+        planted = self.phantom.masks["lesion"].sum() * SIDE_MM**3
+        assert volume[0] < finding.volume_mm3 / planted < volume[1]
+        lesion = finding.pancreatic
+        assert lesion is not None
+        assert lesion.part is Part.HEAD, lesion.part_why.en
+        assert [contact.vessel for contact in lesion.contacts] == list(Vessel)
+        assert report.gland is not None
+        assert not report.urgent, "nobody has validated it"
+        gland = next(s for s in report.structures if s.label.value == PANCREAS)
+        assert report.gland.tracking_uid == gland.tracking_uid
+
+
+def test_panorama_nnunet(
+    phantom: AbdomenPhantom, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
+    from models.nnunet import open_nnunet, segment
+    from tests.unit.models.nnunet_export import plans, write_export
+
+    site = Hospital(
+        tmp_path, phantom,
+        {"pancreas": 150, "duct": 80, "portal": 190, "sma": 230, "coeliac": 230, "cha": 230,
+         "aorta": 230, "lesion": 115},
+    )  # fmt: skip
+    made = plans(patch=SHAPE, spacing=(SIDE_MM,) * 3)
+    sizes = made["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]
+    sizes["features_per_stage"] = [12, 8, 8]
+    names = ("background", "PDAC", "veins", "arteries", "parenchyma", "duct", "common bile duct")
+    described = {
+        "channel_names": {"0": "CT"}, "file_ending": ".nii.gz",
+        "labels": {name: number for number, name in enumerate(names)},
+    }  # fmt: skip
+    trained = tmp_path / "Dataset900_Panorama" / "nnUNetTrainer__nnUNetPlans__3d_fullres"
+    trained.parent.mkdir()
+    write_export(trained, made, described, mirror=None)
+
+    masks = phantom.masks
+    whole = masks["pancreas"] & ~masks["duct"] & ~masks["lesion"]
+    arteries = masks["sma"] | masks["coeliac"] | masks["cha"] | masks["aorta"]
+    truth = {5: masks["duct"], 4: whole, 2: masks["portal"], 3: arteries, 1: masks["lesion"]}
+    opened = open_nnunet(trained, NetworkSection(kind="nnunet"))
+    image, labels = patches_of(
+        site.volume, truth, lambda v, w: segment([v], opened.plan, {"fold_0": w}), len(names)
+    )
+    (source,) = opened.sources.values()
+    network = by_voxel(source.build())
+    last = network.get_submodule("decoder.seg_layers")[-1]
+    weight, bias = fitted(features_before(network, last, image), labels, len(names))
+    weight[6], bias[6] = 0, -500  # the phantom has no bile duct
+    last.weight.data.copy_(weight.reshape(last.weight.shape))
+    last.bias.data.copy_(bias)
+    checkpoint = trained / "fold_0" / "checkpoint_final.pth"
+    kept = torch.load(checkpoint, weights_only=False)
+    torch.save(kept | {"network_weights": network.state_dict()}, checkpoint)
+
+    site.add("panorama_pancreas_nnunet", zipped(trained.parent, tmp_path / "export.zip"))
+    assert "panorama_pancreas_nnunet 1 is in" in capsys.readouterr().out
+    report = site.analyse()
+    site.holds(report, off_mm=2.0, volume=(0.9, 1.1))
+    (lesion,) = [f.pancreatic for f in report.findings[:1]]
+    assert lesion is not None and lesion.attenuation is Attenuation.HYPO
+    assert lesion.delta_hu is not None and -45 < lesion.delta_hu < -25
+    assert {s.label.value for s in report.structures} == {
+        "29092000", "51114001", PANCREAS, DUCT,
+    }  # fmt: skip
