@@ -1,8 +1,8 @@
 """What the README tells people to type must work: its blocks are run, its settings are read.
 
 A block that can't be run here has ``<!-- not run: reason -->`` right above it. The commands run
-in one folder, in the README's order, with a simulated chest CT as ``study/`` and the same chest a
-year before as ``earlier/``.
+in one folder, in the README's order, with a simulated chest CT as ``study/``, the same chest a
+year before as ``earlier/`` and a simulated abdomen as ``abdomen/``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from imaging.phantom_abdomen import make_abdomen
+from imaging.phantom_series import write_series
 from pacs_bridge.settings import load_settings
 from tests.follow_up import NOW, RIGHT, THEN, write_examination
 
@@ -104,6 +106,7 @@ def preread(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[s
 def test_commands_run_and_do_what_the_text_says(tmp_path: Path) -> None:
     write_examination(tmp_path / "study", NOW, {RIGHT: 16.0})
     write_examination(tmp_path / "earlier", THEN, {RIGHT: 12.0}, shift_mm=(4.0, -6.0, 9.0))
+    write_series(make_abdomen(1, slice_mm=4.0), tmp_path / "abdomen")
     ran = []
     for block in blocks():
         if block.kind not in ("console", "bash") or block.not_run:
@@ -136,6 +139,9 @@ def test_commands_run_and_do_what_the_text_says(tmp_path: Path) -> None:
     for finding in report["findings"]:
         assert not [key for key in wanted if key not in finding]
     assert "warnings" in report
+    abdomen = json.loads((tmp_path / "pancreas" / "findings.json").read_text(encoding="utf-8"))
+    assert abdomen["findings"] == [] and abdomen["gland"]["places_shown"]
+    assert (tmp_path / "pancreas" / "rtstruct.dcm").stat().st_size > 0
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", README))
