@@ -3,7 +3,8 @@
 The borders are those of tumour staging (UICC/AJCC): the head lies to the right of the left
 border of the superior mesenteric vein, the body between that and the left border of the aorta,
 the tail beyond; the neck is the stretch in front of the vein (portal confluence), the uncinate
-process what lies below the neck and reaches to the left behind the vein.
+process what lies below the neck and reaches to the left behind the vein. Where head and uncinate
+process meet no structure parts them: between the two the word is the least certain.
 
 How they are found, best first, and how far each can be trusted:
 
@@ -34,6 +35,10 @@ SHARES: Final = (0.36, 0.45, 0.66)
 VEIN_FROM_AORTA_MM: Final = (24.0, 12.0)
 """Right and left border of the vein, to the right of the aorta's left border."""
 LEAST_NECK_MM: Final = 8.0
+BEHIND_NECK_MM: Final = 15.0
+"""From the neck's middle to the back of the vein behind it."""
+BESIDE_VEIN_MM: Final = 10.0
+"""So far to the right of the vein the uncinate process begins, where it lies behind."""
 NEAR_MM: Final = 25.0
 """A vessel is looked at no farther than this above and below the gland's middle."""
 PARTS: Final = (Part.HEAD, Part.UNCINATE, Part.NECK, Part.BODY, Part.TAIL)
@@ -96,10 +101,13 @@ class Parts:
             [PARTS.index(Part.HEAD), PARTS.index(Part.NECK), PARTS.index(Part.BODY)],
             PARTS.index(Part.TAIL),
         )
-        # Below the neck and to the left of where the head ends: behind the vein.
+        # Below the neck and to the left of where the head ends; what lies behind the vein's level
+        # counts from a little further right, since the process begins beside the vein.
         start = self._at(self.neck_at)
         lowest = min(start[2], self._at(self.body_at)[2])
-        hooked = (points[:, 0] > start[0]) & (points[:, 2] < lowest - LEAST_NECK_MM)
+        behind = points[:, 1] > start[1] + BEHIND_NECK_MM
+        border = np.where(behind, start[0] - BESIDE_VEIN_MM, start[0])
+        hooked = (points[:, 0] > border) & (points[:, 2] < lowest - LEAST_NECK_MM)
         # The tail may hang low as well; the uncinate process does not reach that far.
         near = points[:, 0] < self._at(self.body_at)[0] + 2 * LEAST_NECK_MM
         return np.where(hooked & near & (along < self.body_at), PARTS.index(Part.UNCINATE), part)

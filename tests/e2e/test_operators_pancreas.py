@@ -7,6 +7,9 @@ DICOM. What comes out is held against the phantom's truth. Minutes of CPU: slow.
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,3 +161,79 @@ def test_panorama_nnunet(
     assert {s.label.value for s in report.structures} == {
         "29092000", "51114001", PANCREAS, DUCT,
     }  # fmt: skip
+
+
+def test_vista3d_asked_for_pancreatic_tumours(
+    shared_data: Path, phantom: AbdomenPhantom, tmp_path: Path
+) -> None:
+    """Its own bundle's configuration, a narrow network, three of its prompts."""
+    pytest.importorskip("monai", reason="MONAI is not installed")
+    from monai.networks.nets.vista3d import vista3d132
+
+    from models.bundle import open_bundle
+    from models.voxels.prompts import segment_prompts
+
+    organ, vein, tumour = prompts = (4, 17, 24)
+    width, patch = 16, [SHAPE[1], SHAPE[2], SHAPE[0]]
+    overrides = {
+        "network_def": f"$monai.networks.nets.vista3d132({width}, in_channels=@input_channels)",
+        "patch_size": patch,
+        "resample_spacing": [SIDE_MM] * 3,
+    }
+    site = Hospital(tmp_path, phantom, {"pancreas": 350, "portal": 1000, "lesion": 650})
+    folder = tmp_path / "brought" / "vista3d"
+    shutil.copytree(shared_data / "bundles" / "vista3d", folder, copy_function=shutil.copyfile)
+    weights = folder / "models" / "model.pt"
+    weights.parent.mkdir(exist_ok=True)
+    network = by_voxel(vista3d132(width), silent="upsample")
+    torch.save(network.state_dict(), weights)
+    opened = open_bundle(
+        folder, NetworkSection(kind="monai-bundle", prompts=prompts, overrides=overrides)
+    )
+    masks = phantom.masks
+    truth = {1: masks["pancreas"] & ~masks["lesion"], 2: masks["portal"], 3: masks["lesion"]}
+    image, labels = patches_of(
+        site.volume, truth, lambda v, w: segment_prompts([v], opened.plan, w), len(prompts)
+    )
+    whole = _Mapped(network).eval()
+    weight, _ = fitted(features_before(whole, whole.end, image), labels, 4, bias=False)
+    with torch.no_grad():
+        _teach(network.class_head, torch.tensor(prompts), weight[1:].float())
+    torch.save(network.state_dict(), weights)
+
+    lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in overrides.items())
+    site.add("vista3d", zipped(folder, tmp_path / "vista3d.zip"), lines)
+    described = site.folder / "models" / "vista3d" / "preread.toml"
+    text = described.read_text(encoding="utf-8")
+    asked = re.sub(r"(?m)^prompts = \[[^\]]*\]", f"prompts = {list(prompts)}", text)
+    assert asked != text
+    described.write_text(asked, encoding="utf-8")
+    report = site.analyse()
+    site.holds(report, off_mm=3.0, volume=(0.8, 1.2))
+    contacts = {c.vessel: c.degrees for f in report.findings[:1] for c in f.pancreatic.contacts}  # type: ignore[union-attr]
+    assert contacts[Vessel.SMA] is None, "no prompt asked for it"
+
+
+class _Mapped(torch.nn.Module):
+    """The network up to what its prompts are compared with."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.end = torch.nn.Identity()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        encoded = self.network.image_encoder(image, with_point=False, with_label=True)[1]
+        mapped: torch.Tensor = self.end(self.network.class_head.image_post_mapping(encoded))
+        return mapped
+
+
+def _teach(head: torch.nn.Module, prompts: torch.Tensor, wanted: torch.Tensor) -> None:
+    """Set the last layer so that each prompt's embedding becomes the wanted one."""
+    *before, last = head.mlp
+    hidden = head.class_embeddings(prompts[:, None])
+    for layer in before:
+        hidden = layer(hidden)
+    solved = torch.linalg.lstsq(hidden[:, 0].double(), wanted.double()).solution
+    last.weight.copy_(solved.T.float())
+    last.bias.zero_()
