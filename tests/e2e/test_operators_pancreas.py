@@ -237,3 +237,46 @@ def _teach(head: torch.nn.Module, prompts: torch.Tensor, wanted: torch.Tensor) -
     solved = torch.linalg.lstsq(hidden[:, 0].double(), wanted.double()).solution
     last.weight.copy_(solved.T.float())
     last.bias.zero_()
+
+
+def test_dints_pancreas_and_tumour(
+    shared_data: Path, phantom: AbdomenPhantom, tmp_path: Path
+) -> None:
+    """The zoo's own configuration of DiNTS, a narrow network on coarser voxels."""
+    pytest.importorskip("monai", reason="MONAI is not installed")
+    from models.bundle import open_bundle
+    from models.bundle.config import Config
+    from models.voxels.segmentation import segment
+    from tests.unit.models.bundle.made import published
+
+    name = "pancreas_ct_dints_segmentation"
+    overrides = {
+        "dints_space#channel_mul": 0.25,
+        "preprocessing#transforms#3#pixdim": [1.5, 1.5, 1.5],
+        "inferer#roi_size": [2 * SHAPE[1], 2 * SHAPE[2], 2 * SHAPE[0]],
+    }
+    site = Hospital(tmp_path, phantom, {"pancreas": 100, "lesion": 190})
+    folder = published(shared_data, name, tmp_path / "brought")
+    section = NetworkSection(
+        kind="monai-bundle", config="configs/inference.yaml", overrides=overrides
+    )
+    config = Config.read(folder, section)
+    network = by_voxel(config.resolve(config.role("network")).eval())
+    weights = folder / "models" / "model.pt"
+    torch.save(network.state_dict(), weights)
+    opened = open_bundle(folder, section)
+    masks = phantom.masks
+    truth = {1: masks["pancreas"] & ~masks["lesion"], 2: masks["lesion"]}
+    image, labels = patches_of(
+        site.volume, truth, lambda v, w: segment([v], opened.plan, w), len(truth) + 1
+    )
+    last = network.stem_finals[-1]
+    weight, bias = fitted(features_before(network, last, image), labels, len(truth) + 1)
+    last.weight.data.copy_(weight.reshape(last.weight.shape))
+    last.bias.data.copy_(bias)
+    torch.save(network.state_dict(), weights)
+
+    lines = "\n".join(f"{json.dumps(key)} = {value}" for key, value in overrides.items())
+    site.add(name, zipped(folder, tmp_path / "dints.zip"), lines)
+    report = site.analyse()
+    site.holds(report, off_mm=4.0, volume=(0.7, 1.6))
