@@ -26,7 +26,8 @@ DEMO ?=
 DEMO_EXTRAS := cpu$(if $(findstring --sample,$(DEMO)),$(comma)samples)
 DEMO_READY := $(DEMO_VENV)/.ready-$(DEMO_EXTRAS)-$(MARK)
 # two processes, a file's tests together because they share slow fixtures
-PYTEST ?= -n 2 --dist loadfile
+# Files in the order of the folders: the longest ones come first, and none is left alone at the end.
+PYTEST ?= -n 2 --dist loadfile --no-loadscope-reorder
 # more flags for pip, e.g. PIP='--find-links wheels' for a machine without internet
 PIP ?=
 
