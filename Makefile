@@ -70,6 +70,7 @@ bench: $(TEST_READY)  ## every benchmark, one after another
 	    name=$${file##*/}
 	    $(VENV)/bin/python -m "benchmarks.$${name%.py}"
 	done
+	$(VENV)/bin/python -m benchmarks.accuracy --organ pancreas
 
 lock:  ## resolve every package again and write requirements.lock
 	@folder=$$(mktemp -d)
