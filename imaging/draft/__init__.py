@@ -4,7 +4,8 @@ Rooms: ``terms`` names types, margins, places and changes and is the only place 
 their numbers; ``facts`` makes the rows of a nodule's panel and of a comparison; ``sentences``
 writes the structured draft, one sentence a nodule, and suggests an impression; ``pancreas``
 words a pancreatic lesion with its vessels and blanks, ``gland`` the pancreas itself,
-``pancreas_panel`` makes the rows of their panels. The SR, the HTML report, the review page and its API all say what is written here.
+``pancreas_panel`` makes the rows of their panels. The SR, the HTML report, the
+review page and its API all say what is written here.
 """
 
 from imaging.draft.facts import Fact, changes_of, character, deciding, headline
