@@ -86,7 +86,11 @@ def test_paths_in_uids_are_refused(
     assert sender.send_c_store(image).Status == 0x0000  # the association lives on
 
 
-@pytest.mark.parametrize("data", [b"\x00" * 64, b"hello" * 50, encoded(ct())[:60]])
+@pytest.mark.parametrize(
+    "data",
+    [b"\x00" * 64, b"hello" * 50, encoded(ct())[:60]],
+    ids=["zeros", "words", "cut short"],  # a UID of the moment would name it otherwise
+)
 def test_what_is_no_data_set_is_not_understood(sender: Association, data: bytes) -> None:
     status, _ = store_raw(sender, data, CTImageStorage, "1.2.3")
     assert status == 0xC000
