@@ -25,8 +25,8 @@ DEMO ?=
 # a public sample is fetched by a package that nothing else needs
 DEMO_EXTRAS := cpu$(if $(findstring --sample,$(DEMO)),$(comma)samples)
 DEMO_READY := $(DEMO_VENV)/.ready-$(DEMO_EXTRAS)-$(MARK)
-# two processes, a file's tests together because they share slow fixtures
-# Files in the order of the folders: the longest ones come first, and none is left alone at the end.
+# two processes, a file's tests together because they share slow fixtures; files in the folders'
+# order: the longest ones come first, and none is left alone at the end
 PYTEST ?= -n 2 --dist loadfile --no-loadscope-reorder
 # more flags for pip, e.g. PIP='--find-links wheels' for a machine without internet
 PIP ?=
@@ -64,13 +64,18 @@ format: $(TEST_READY)  ## put the code into its format
 	@$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-bench: $(TEST_READY)  ## every benchmark, one after another
-	@for file in benchmarks/[a-z]*.py; do
-	    [ -e "$$file" ] || { echo "no benchmarks yet"; break; }
-	    name=$${file##*/}
-	    $(VENV)/bin/python -m "benchmarks.$${name%.py}"
+bench: $(TEST_READY)  ## every benchmark, one after another; what failed is told at the end
+	@failed=()
+	run() {
+	    echo "== benchmarks.$$*"
+	    $(VENV)/bin/python -m benchmarks.$$* || failed+=("$$1")
+	}
+	for file in benchmarks/*.py; do
+	    # some only hold what others share
+	    if grep -q __main__ "$$file"; then run "$$(basename "$$file" .py)"; fi
 	done
-	$(VENV)/bin/python -m benchmarks.accuracy --organ pancreas
+	run accuracy --organ pancreas
+	[ $${#failed[@]} = 0 ] || { echo "failed: $${failed[*]}"; exit 1; }
 
 lock:  ## resolve every package again and write requirements.lock
 	@folder=$$(mktemp -d)

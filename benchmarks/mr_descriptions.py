@@ -7,8 +7,13 @@ the public index of the Imaging Data Commons (PyPI ``idc-index-data``, which is 
 here)::
 
     frame = pandas.read_parquet(idc_index_data.IDC_INDEX_PARQUET_FILEPATH)
-    mr = frame[(frame.Modality == "MR") & frame.BodyPartExamined.isin(["BRAIN", "HEAD"])]
+    brain = frame.BodyPartExamined.isin(["BRAIN", "HEAD"]) | frame.collection_id.isin(
+        ["upenn_gbm", "remind", "icdc_glioma",
+         "vestibular_schwannoma_mc_rc", "vestibular_schwannoma_seg"])
+    mr = frame[(frame.Modality == "MR") & brain]
     mr[["collection_id", "SeriesDescription"]].to_csv("series.csv", index=False)
+
+With version 25.0.5 of that index: 6,102 series, of which 42 say nothing usable.
 """
 
 from __future__ import annotations
@@ -56,9 +61,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("table", type=Path)
+    parser.add_argument("table", type=Path, nargs="?", help="CSV; without it nothing is read")
     parser.add_argument("--list", action="store_true", help="every description under its kind")
     options = parser.parse_args()
+    if options.table is None:
+        print("no table of series descriptions; --help says how to make one")
+        return
     series = read(options.table)
     table: Table = defaultdict(Counter)
     listed: dict[str, Counter[str]] = defaultdict(Counter)

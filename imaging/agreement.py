@@ -17,6 +17,7 @@ import SimpleITK as sitk
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from imaging.block_matching import best_match, cube_offsets, evenly_along, strongest_of_cells
 from imaging.geometry import Points
 from imaging.volume import Volume
 
@@ -101,7 +102,7 @@ class Landmarks:
         """Choose places, both pictures having the same spacing."""
         spacing = fixed.volume.grid.spacing_mm[0]
         places = _places(fixed)
-        around = places[:, None, None, None] + _cube(2 * HALF + 1) * spacing
+        around = places[:, None, None, None] + cube_offsets(2 * HALF + 1) * spacing
         cubes = _sampled(fixed.volume, around)
         return cls(places, cubes, moving.volume, _core(moving.seen), spacing)
 
@@ -113,14 +114,14 @@ class Landmarks:
         shape = np.array(self.core.shape)
         within = ((at >= 0) & (at < shape)).all(axis=-1)
         inside = within & self.core[tuple(np.clip(at, 0, shape - 1).T)]
-        offsets = _cube(2 * (HALF + REACH) + 1) * self.spacing_mm
+        offsets = cube_offsets(2 * (HALF + REACH) + 1) * self.spacing_mm
         found, shifts = [], []
         for n in np.flatnonzero(inside):
             field = _sampled(self.moving, mapped[n] + offsets @ turn.T)
             explained = _explained(self.cubes[n], field)
             if explained.max() < ALIKE:
                 continue
-            off, edge = _peak(explained)
+            off, edge = best_match(explained)
             if edge:
                 # The best place may lie beyond what was searched.
                 continue
@@ -144,20 +145,9 @@ def _places(picture: Picture) -> Points:
     """
     strength = _cornered(picture.volume.voxels.astype(np.float64))
     strength = np.where(_core(picture.seen), strength, 0)
-    found = []
-    k, j, i = strength.shape
-    for a in range(0, k, CELL):
-        for b in range(0, j, CELL):
-            for c in range(0, i, CELL):
-                part = strength[a : a + CELL, b : b + CELL, c : c + CELL]
-                at = np.unravel_index(int(part.argmax()), part.shape)
-                if part[at] > 0:
-                    found.append((float(part[at]), a + at[0], b + at[1], c + at[2]))
-    found.sort(key=lambda entry: (-entry[0], entry[1:]))
+    found = strongest_of_cells(strength, CELL)
     found = found[: max(len(found) * 2 // 3, PLACES)]
-    step = max(len(found) / PLACES, 1.0)
-    chosen = [found[int(n * step)] for n in range(int(len(found) / step))]
-    return picture.volume.grid.to_lps(np.array([entry[1:] for entry in chosen]).reshape(-1, 3))
+    return picture.volume.grid.to_lps(evenly_along(found, PLACES))
 
 
 def _core(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -200,13 +190,6 @@ def _box_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return values
 
 
-def _cube(side: int) -> Points:
-    """Offsets (x, y, z) of a cube's voxels [k, j, i] from its middle, (side, side, side, 3)."""
-    line = np.arange(side) - (side - 1) / 2
-    k, j, i = np.meshgrid(line, line, line, indexing="ij")
-    return np.stack([i, j, k], axis=-1)
-
-
 def _sampled(volume: Volume, points: Points) -> NDArray[np.float32]:
     """Linear interpolation at LPS points (..., 3); 0 outside."""
     at = volume.grid.to_index(points)
@@ -237,26 +220,6 @@ def _explained(cube: NDArray[np.float32], field: NDArray[np.float32]) -> NDArray
     explained = np.where(enough, covered / np.maximum(spread, 1e-12), 0)
     side = 2 * REACH + 1
     return explained.reshape(side, side, side)
-
-
-def _peak(explained: NDArray[np.float64]) -> tuple[Points, bool]:
-    """How far the best place is from the middle, (x, y, z) in voxels; whether at the edge."""
-    peak = np.unravel_index(int(explained.argmax()), explained.shape)
-    off, edge = [], False
-    for axis, at in enumerate(peak):
-        shift = float(at - REACH)
-        if 0 < at < explained.shape[axis] - 1:
-            low, mid, high = (
-                explained[tuple(p + d * (n == axis) for n, p in enumerate(peak))]
-                for d in (-1, 0, 1)
-            )
-            bend = low - 2 * mid + high
-            if bend < -1e-9:
-                shift += float(np.clip(0.5 * (low - high) / bend, -0.5, 0.5))
-        else:
-            edge = True
-        off.append(shift)
-    return np.array(off[::-1]), edge
 
 
 def _rigid_part(points: Points, shifts: Points) -> tuple[int, float]:

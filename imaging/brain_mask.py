@@ -68,7 +68,10 @@ def brain_mask(volume: Volume) -> BrainMask:
         volume: MR signal of a head, any orthogonal grid; fluid may be dark or bright.
 
     Returns:
-        The mask. What is no head gives a mask that is not ``plausible``; nothing is raised.
+        The mask. What is no head gives a mask that is not ``plausible``.
+
+    Raises:
+        ValueError: the grid is sheared.
     """
     grid = axial_grid(volume.grid, SPACING_MM)
     signal = resample(volume, grid, fill=float(volume.voxels.min())).voxels.astype(np.float32)
@@ -124,9 +127,7 @@ class _Balloon:
         slow, fast = (1 / (radius / SPACING_MM) for radius in (FLATTEST_MM, SHARPEST_MM))
         middle, steep = (fast + slow) / 2, 6 / (fast - slow)
         for _ in range(rounds):
-            mean = np.zeros_like(points)
-            np.add.at(mean, first, points[second])
-            to_mean = mean / weight[:, None] - points
+            to_mean = _sums(first, points[second], len(points)) / weight[:, None] - points
             normal = _normals(points, triangles)
             along = (to_mean * normal).sum(axis=1, keepdims=True)
             length = float(np.linalg.norm(points[first] - points[second], axis=1).mean())
@@ -198,13 +199,16 @@ def _neighbours(
     return first, second, np.bincount(first, minlength=count).astype(np.float64)
 
 
+def _sums(at: NDArray[np.int64], vectors: Points, count: int) -> Points:
+    """The sum of the vectors (n, 3) that belong to each of ``count`` points, (count, 3)."""
+    return np.stack([np.bincount(at, vectors[:, n], count) for n in range(3)], axis=1)
+
+
 def _normals(points: Points, triangles: Triangles) -> Points:
     """Outward unit normals of the points."""
     a, b, c = (points[triangles[:, n]] for n in range(3))
     faces = np.cross(b - a, c - a)
-    normal = np.zeros_like(points)
-    for n in range(3):
-        np.add.at(normal, triangles[:, n], faces)
+    normal = _sums(triangles.T.ravel(), np.tile(faces, (3, 1)), len(points))
     length: Points = np.linalg.norm(normal, axis=1, keepdims=True)
     return normal / np.maximum(length, 1e-9)
 

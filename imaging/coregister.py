@@ -20,6 +20,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from imaging.agreement import Agreement, Landmarks, Picture
+from imaging.brain_mask import HEAD_MM
 from imaging.geometry import Grid, Points
 from imaging.resample import axial_grid, resample, resample_mask, resample_moved, to_sitk
 from imaging.volume import Mask, Volume
@@ -31,8 +32,8 @@ BINS = 32
 SEED = 20260105
 LEAST_VOXELS = 10
 """Along each axis at 2 mm; a thinner slab says too little about a rigid motion."""
-HEAD_MM = 80.0
-"""How far from the middle of the head motion is stated."""
+BALL_MM = 80.0
+"""How far from the middle of the fixed series motion is stated."""
 BETTER_MM = 0.3
 """What the search must gain over the header's own positions to be believed."""
 
@@ -68,19 +69,22 @@ def coregister(fixed: Volume, moving: Volume) -> Coregistration:
 
     Returns:
         The better of what the headers say and what was found. Two that can't be laid over one
-        another, or hold too little to tell, give an ``agreement`` that is not ``good``; nothing
-        is raised.
+        another, or hold too little to tell, give an ``agreement`` that is not ``good``.
+
+    Raises:
+        ValueError: a grid is sheared.
     """
-    here, there = (picture(volume) for volume in (fixed, moving))
+    here, there = picture(fixed), picture(moving)
     if min(*here.volume.grid.shape, *there.volume.grid.shape) < LEAST_VOXELS:
-        return _told(np.eye(4), Agreement(0, 0, None), here.volume)
+        return _told(np.eye(4), Agreement(0, 0, None), fixed.grid)
     landmarks = Landmarks.of(here, there)
     as_sent = landmarks.agreement(np.eye(4))
-    motion = _search(here, there)
+    with _one_thread():
+        motion = _search(here, there)
     found = landmarks.agreement(motion)
     if _keeps(as_sent, found):
-        return _told(np.eye(4), as_sent, here.volume)
-    return _told(motion, found, here.volume)
+        return _told(np.eye(4), as_sent, fixed.grid)
+    return _told(motion, found, fixed.grid)
 
 
 def laid_over(volume: Volume, motion: Motion, target: Grid) -> Volume:
@@ -104,9 +108,9 @@ def _keeps(as_sent: Agreement, found: Agreement) -> bool:
     return gain < BETTER_MM and as_sent.share >= found.share - 0.1
 
 
-def _told(motion: Motion, agreement: Agreement, picture: Volume) -> Coregistration:
-    middle = picture.grid.to_lps((np.array(picture.grid.shape) - 1) / 2)
-    around = middle + HEAD_MM * np.vstack([np.zeros(3), np.eye(3), -np.eye(3)])
+def _told(motion: Motion, agreement: Agreement, fixed: Grid) -> Coregistration:
+    middle = fixed.to_lps((np.array(fixed.shape) - 1) / 2)
+    around = middle + BALL_MM * np.vstack([np.zeros(3), np.eye(3), -np.eye(3)])
     moved = around @ motion[:3, :3].T + motion[:3, 3] - around
     cosine = (np.trace(motion[:3, :3]) - 1) / 2
     return Coregistration(
@@ -120,19 +124,13 @@ def _told(motion: Motion, agreement: Agreement, picture: Volume) -> Coregistrati
 def picture(volume: Volume) -> Picture:
     """What is compared: at 2 mm along the axes, 0 to 1, cut at the brightest percent."""
     grid = axial_grid(volume.grid, SPACING_MM)
-    values = resample(volume, grid, fill=float(volume.voxels.min())).voxels.astype(np.float32)
+    values = resample(volume, grid, fill=float(volume.voxels.min())).voxels
     low = float(values.min())
     shown = values[values > low]
     high = float(np.percentile(shown, 99)) if shown.size else low + 1
     scaled = np.clip((values - low) / max(high - low, 1e-6), 0, 1)
     whole = Mask(np.ones(volume.grid.shape, bool), volume.grid)
-    return Picture(Volume(scaled.astype(np.float32), grid), resample_mask(whole, grid).voxels)
-
-
-def _search(fixed: Picture, moving: Picture) -> Motion:
-    """Euler angles and a shift that make mutual information greatest, from the better start."""
-    with _one_thread():
-        return _searched(fixed, moving)
+    return Picture(Volume(np.asarray(scaled, np.float32), grid), resample_mask(whole, grid).voxels)
 
 
 @contextmanager
@@ -151,7 +149,8 @@ def _one_thread() -> Iterator[None]:
             sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(usual)
 
 
-def _searched(fixed: Picture, moving: Picture) -> Motion:
+def _search(fixed: Picture, moving: Picture) -> Motion:
+    """Euler angles and a shift that make mutual information greatest, from the better start."""
     target, source = (to_sitk(each.volume.voxels, each.volume.grid) for each in (fixed, moving))
     # The edge of what was scanned is no edge of the head.
     masks = [to_sitk(each.seen.astype(np.uint8), each.volume.grid) for each in (fixed, moving)]
@@ -215,10 +214,10 @@ def _run(method: sitk.ImageRegistrationMethod, target: sitk.Image, source: sitk.
     return float(method.GetMetricValue())
 
 
-def _middle(picture: Volume) -> Points:
-    """Centre of what is brighter than air, LPS mm; of the top 170 mm, so that a neck pulls less."""
-    found = np.argwhere(picture.voxels > 0.15)
+def _middle(volume: Volume) -> Points:
+    """Centre of what is brighter than air, LPS mm; of the head alone, so that a neck pulls less."""
+    found = np.argwhere(volume.voxels > 0.15)
     if not len(found):
-        return picture.grid.to_lps((np.array(picture.grid.shape) - 1) / 2)
-    top = found[:, 0].max() - round(170 / SPACING_MM)
-    return picture.grid.to_lps(found[found[:, 0] >= top].mean(axis=0))
+        return volume.grid.to_lps((np.array(volume.grid.shape) - 1) / 2)
+    top = found[:, 0].max() - HEAD_MM / SPACING_MM
+    return volume.grid.to_lps(found[found[:, 0] >= top].mean(axis=0))

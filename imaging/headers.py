@@ -96,11 +96,15 @@ _VARIANT_KEYWORDS = (
 )
 
 
-_UNPARSABLE = (
+_UNPARSABLE: tuple[type[Exception], ...] = (
     ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError,
     RecursionError, TypeError, ValueError, BytesLengthException, struct.error, zlib.error,
 )  # fmt: skip
-"""What pydicom raises over damaged or hostile bytes, when it reads or when a value is asked for."""
+"""What pydicom raises over damaged or hostile bytes, when it reads or when a value is asked for.
+
+It lets Python's own errors through, whose only common base is Exception: a number that is none is
+a ValueError, a sequence without items an IndexError, nesting without end a RecursionError.
+"""
 
 
 def read_header(path: Path) -> Dataset:
@@ -184,9 +188,8 @@ def slices_of(path: Path, header: Dataset) -> Iterator[ImageSlice]:
     frames = _count(path, header, "NumberOfFrames") if header.get_item("NumberOfFrames") else 1
     per_frame = header.get("PerFrameFunctionalGroupsSequence")
     if per_frame:
-        shared = (header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
         for number, groups in enumerate(per_frame, start=1):
-            yield _slice(path, header, number, _Groups(groups, shared, header))
+            yield _slice(path, header, number, _Groups(groups, header))
     elif frames > 1:
         for number in range(1, frames + 1):
             yield _slice(path, header, number, header, located=False)
@@ -197,7 +200,8 @@ def slices_of(path: Path, header: Dataset) -> Iterator[ImageSlice]:
 class _Groups:
     """Looks a keyword up in the functional groups of a frame (PS3.3 C.7.6.16)."""
 
-    def __init__(self, frame: Dataset, shared: Dataset, root: Dataset) -> None:
+    def __init__(self, frame: Dataset, root: Dataset) -> None:
+        shared = (root.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
         self._places = [item for groups in (frame, shared) for item in self._items(groups)]
         self._places.append(root)
 
@@ -233,7 +237,7 @@ def _slice(
         rows=_count(path, header, "Rows"),
         columns=_count(path, header, "Columns"),
         position=(position[0], position[1], position[2]) if position else None,
-        orientation=orientation and tuple(orientation),  # type: ignore[arg-type]  # length checked
+        orientation=_six(orientation) if orientation else None,
         pixel_spacing=(spacing[0], spacing[1]) if spacing else None,
         slice_thickness_mm=thickness[0] if thickness else None,
         variant=tuple(
@@ -242,6 +246,11 @@ def _slice(
             if (value := place.get(keyword)) not in (None, "")
         ),
     )
+
+
+def _six(numbers: tuple[float, ...]) -> Orientation:
+    a, b, c, d, e, f = numbers
+    return a, b, c, d, e, f
 
 
 def _must_be_no_image(path: Path, header: Dataset) -> None:
@@ -262,10 +271,8 @@ def _series_header(header: Dataset) -> SeriesHeader:
         value = header.get(keyword)
         return "" if value is None else "/".join(str(part) for part in _listed(value)).strip()
 
-    place: Dataset | _Groups = header
-    if header.get("PerFrameFunctionalGroupsSequence"):
-        shared = (header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
-        place = _Groups(header.PerFrameFunctionalGroupsSequence[0], shared, header)
+    frames = header.get("PerFrameFunctionalGroupsSequence")
+    place: Dataset | _Groups = _Groups(frames[0], header) if frames else header
     return SeriesHeader(
         study_uid=text("StudyInstanceUID"),
         series_uid=text("SeriesInstanceUID"),

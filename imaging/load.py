@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from imaging.arrange import Stack, arrange
 from imaging.errors import FileError, NoImages, PixelsUndecodable
-from imaging.headers import ImageSlice
+from imaging.headers import ImageSlice, read_header
 from imaging.notices import Notice, notice
 from imaging.series import Series
 from imaging.volume import SourceSlice, Volume
@@ -110,18 +110,19 @@ def _decode(images: list[ImageSlice]) -> dict[int | None, Plane]:
             image.frame_number: _rescale(stored[(image.frame_number or 1) - 1], dataset, image)
             for image in images
         }
-    except Exception as error:  # decoders raise anything on damaged streams
+    except Exception as error:
+        # Nothing narrower: pydicom's decoders and the libraries behind them (GDCM, pylibjpeg,
+        # NumPy) share no base. It becomes a named error, which load_series logs and tells.
         syntax = _syntax_name(path)
         raise PixelsUndecodable(
             path, f"its pixels can't be decoded ({syntax}: {error})", "Send the image again."
         ) from error
 
 
-def _syntax_name(path: object) -> str:
+def _syntax_name(path: Path) -> str:
     try:
-        meta = pydicom.filereader.read_file_meta_info(str(path))
-        return str(pydicom.uid.UID(meta.TransferSyntaxUID).name)
-    except Exception:  # noqa: BLE001 - only words for a message about a damaged file
+        return str(read_header(path).file_meta.TransferSyntaxUID.name)
+    except (FileError, AttributeError):
         return "unknown transfer syntax"
 
 

@@ -119,6 +119,21 @@ def measure_structure(volume: Volume, region: Region) -> StructureMeasurement:
     )
 
 
+def outlines_on(volume: Volume, region: Region, k: int) -> tuple[Outline, ...]:
+    """The outlines of a region on one slice; none where it does not reach, or no image was.
+
+    Args:
+        volume: with sources.
+        region: on the volume's grid.
+        k: slice index of the volume.
+    """
+    image = _reference(volume, k)
+    offset = k - region.start[0]
+    if image is None or not 0 <= offset < len(region.voxels) or not region.voxels[offset].any():
+        return ()
+    return tuple(_outlines(image, _polygons(region, offset)))
+
+
 def _polygons(region: Region, offset: int) -> list[np.ndarray]:
     """Outlines of one slice of the box, (column, row) of the whole image."""
     shift = np.array([region.start[2], region.start[1]], dtype=np.float64)

@@ -59,11 +59,7 @@ def read_facts(get: Get) -> MrFacts:
 def _listed(value: Any) -> list[Any]:
     if value is None or value == "":
         return []
-    return list(value) if not isinstance(value, (str, float, int)) and _many(value) else [value]
-
-
-def _many(value: Any) -> bool:
-    return hasattr(value, "__iter__")
+    return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -7,12 +7,16 @@ places LPS mm. None: not measured, and the text beside it says why.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from imaging.geometry import Point
 from imaging.image_reference import ImageReference
 from imaging.language import Text
+
+DILATED_MM: Final = 4.0
+"""A main duct this wide counts as dilated, where it is so along at least 10 mm of gland."""
 
 
 class _Value(BaseModel):

@@ -167,7 +167,7 @@ def rigid(shift_mm: Sequence[float], turn_degrees: Sequence[float]) -> Motion:
 
 
 def grid_of(plan: SeriesPlan) -> Grid:
-    """The series' grid, its middle at LPS (0, 0, 0) and, on another frame, somewhere else."""
+    """The series' grid, its middle at LPS (0, 0, 0) of whichever frame of reference it claims."""
     cosines = np.array(plan.orientation, np.float64)
     step = plan.spacing_mm[0] * np.cross(cosines[:3], cosines[3:])
     half = (np.array(plan.shape) - 1) / 2

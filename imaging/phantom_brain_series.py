@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pydicom.dataset import Dataset
+from pydicom.uid import MRImageStorage
+from pydicom.valuerep import format_number_as_ds
 
 from imaging.identity import derive_uid
 from imaging.phantom_brain import BrainSeries, BrainStudy
+from imaging.phantom_series import save_image
 
 SIMULATED = "Simulated brain phantom"
 TIMES_MS: dict[str, tuple[str, str, str, str, list[str]]] = {
@@ -49,23 +51,13 @@ def _write(
         image = _header(series, number, key, patient_id)
         image.SOPInstanceUID = derive_uid(*key, number, "image", k)
         image.InstanceNumber = k + 1
-        image.ImagePositionPatient = [_ds(value) for value in grid.to_lps((k, 0, 0))]
-        image.PixelData = series.volume.voxels[k].astype("<u2").tobytes()
-        image["PixelData"].VR = "OW"
-        meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID = image.SOPClassUID
-        meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        image.file_meta = meta
+        image.ImagePositionPatient = [
+            format_number_as_ds(value) for value in grid.to_lps((k, 0, 0))
+        ]
         path = folder / f"MR{k + 1:04d}.dcm"
-        image.save_as(path, enforce_file_format=True)
+        save_image(image, series.volume.voxels[k], path)
         paths.append(path)
     return paths
-
-
-def _ds(value: float) -> str:
-    """A decimal string (PS3.5 6.2): at most 16 characters."""
-    return f"{value:.9f}".rstrip("0").rstrip(".")[:16]
 
 
 def _header(
@@ -119,10 +111,12 @@ def _header(
     if plan.role == "T1c":
         image.ContrastBolusAgent = "Gadobutrol"
     image.AcquisitionNumber = 1
-    image.ImageOrientationPatient = [_ds(value) for value in plan.orientation]
-    image.PixelSpacing = [_ds(row_mm), _ds(column_mm)]
-    image.SliceThickness = _ds(slice_mm)
-    image.SpacingBetweenSlices = _ds(slice_mm)
+    image.ImageOrientationPatient = [
+        format_number_as_ds(float(cosine)) for cosine in plan.orientation
+    ]
+    image.PixelSpacing = [format_number_as_ds(row_mm), format_number_as_ds(column_mm)]
+    image.SliceThickness = format_number_as_ds(slice_mm)
+    image.SpacingBetweenSlices = format_number_as_ds(slice_mm)
     image.SamplesPerPixel = 1
     image.PhotometricInterpretation = "MONOCHROME2"
     image.Rows, image.Columns = rows, columns

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
@@ -80,17 +82,22 @@ def write_series(
         image.ImagePositionPatient = [_ds(value) for value in position]
         image.SliceLocation = _ds(position[2])
         stored = phantom.volume.voxels[k].astype(np.int32) - INTERCEPT
-        image.PixelData = np.clip(stored, 0, 4095).astype("<u2").tobytes()
-        image["PixelData"].VR = "OW"
-        meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID = image.SOPClassUID
-        meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        image.file_meta = meta
         path = folder / f"CT{k + 1:04d}.dcm"
-        image.save_as(path, enforce_file_format=True)
+        save_image(image, np.clip(stored, 0, 4095), path)
         paths.append(path)
     return paths
+
+
+def save_image(image: Dataset, pixels: NDArray[np.integer[Any]], path: Path) -> None:
+    """Write a header and its pixels (row, column; 0 to 65535), explicit VR little endian."""
+    image.PixelData = pixels.astype("<u2").tobytes()
+    image["PixelData"].VR = "OW"
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = image.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image.file_meta = meta
+    image.save_as(path, enforce_file_format=True)
 
 
 def _ds(value: float) -> str:

@@ -1,4 +1,4 @@
-"""What is said of files and series that are not used.
+"""What is said of files, series and studies that are not used.
 
 Code to (severity, English, Chinese); :func:`imaging.notices.notice` fills them in.
 """
@@ -123,12 +123,6 @@ REFUSALS: Final[dict[str, tuple[Severity, str, str]]] = {
         "its positions belong to another frame of reference than those of {chosen}",
         "其坐标系（Frame of Reference）与 {chosen} 不同",
     ),
-    "other-frame-aligned": (
-        Severity.WARNING,
-        "its positions belong to another frame of reference than those of {chosen}; it is laid "
-        "over it by its image",
-        "其坐标系（Frame of Reference）与 {chosen} 不同，按图像内容与其配准",
-    ),
     "not-aligned": (
         Severity.REFUSAL,
         "{role} could not be laid over {first}: {found} of {of} places were found again, too few "
@@ -176,5 +170,21 @@ REFUSALS: Final[dict[str, tuple[Severity, str, str]]] = {
         Severity.REFUSAL,
         "suitable, but series {chosen} suits better ({why})",
         "可用，但序列 {chosen} 更合适（{why}）",
+    ),
+    "shared-series": (
+        Severity.REFUSAL,
+        "suitable, but the report stands on series {series}, which model {first} takes",
+        "可用，但本报告基于模型 {first} 选用的序列 {series}",
+    ),
+    # studies
+    "nothing-suits": (
+        Severity.REFUSAL,
+        "no series of the study suits model {model}",
+        "检查中没有适合模型 {model} 的序列",
+    ),
+    "study-too-large": (
+        Severity.REFUSAL,
+        "the study needs about {needed:.1f} GB of memory, this machine has {held:.1f} GB",
+        "该检查约需 {needed:.1f} GB 内存，本机仅有 {held:.1f} GB",
     ),
 }

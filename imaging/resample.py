@@ -78,12 +78,16 @@ def resample_moved(
     through.SetMatrix(motion[:3, :3].ravel().tolist())
     through.SetTranslation(motion[:3, 3].tolist())
     image = to_sitk(volume.voxels, volume.grid)
-    out = sitk.Resample(image, _reference(target), through, sitk.sitkLinear, fill, sitk.sitkFloat32)
+    out = _run(image, target, fill, sitk.sitkLinear, through)
     return Volume(sitk.GetArrayFromImage(out), target)
 
 
 def resample_labels(labels: np.ndarray, grid: Grid, target: Grid) -> np.ndarray:
-    """Nearest-neighbour copy of whole numbers (k, j, i) on another grid; 0 outside."""
+    """Nearest-neighbour copy of whole numbers (k, j, i) on another grid, both orthogonal.
+
+    Returns:
+        the same type of number on ``target``; 0 outside ``grid``.
+    """
     image = to_sitk(labels, grid)
     out = sitk.Resample(image, _reference(target), sitk.Transform(), sitk.sitkNearestNeighbor, 0.0)
     copied: np.ndarray = sitk.GetArrayFromImage(out)
@@ -99,11 +103,8 @@ def resample_probability(values: np.ndarray, grid: Grid, target: Grid) -> np.nda
 
 def resample_mask(mask: Mask, target: Grid) -> Mask:
     """Nearest-neighbour copy of a mask on another grid; False outside."""
-    image = to_sitk(mask.voxels.astype(np.uint8), mask.grid)
-    out = sitk.Resample(
-        image, _reference(target), sitk.Transform(), sitk.sitkNearestNeighbor, 0.0, sitk.sitkUInt8
-    )
-    return Mask(sitk.GetArrayFromImage(out).astype(bool), target)
+    labels = resample_labels(mask.voxels.astype(np.uint8), mask.grid, target)
+    return Mask(labels.astype(bool), target)
 
 
 def axial_grid(grid: Grid, spacing_mm: float) -> Grid:
@@ -148,11 +149,16 @@ def _place(image: sitk.Image, grid: Grid) -> None:
     image.SetOrigin(grid.affine[:3, 3].tolist())
 
 
-def _run(image: sitk.Image, target: Grid, fill: float, how: int) -> sitk.Image:
+def _run(
+    image: sitk.Image, target: Grid, fill: float, how: int, through: sitk.Transform | None = None
+) -> sitk.Image:
+    """``through`` maps points of the target to points of the image; None: they are the same."""
     resampler = sitk.ResampleImageFilter()
     resampler.SetReferenceImage(_reference(target))
     resampler.SetInterpolator(how)
     resampler.SetDefaultPixelValue(fill)
     resampler.SetOutputPixelType(sitk.sitkFloat32)
+    if through is not None:
+        resampler.SetTransform(through)
     result: sitk.Image = resampler.Execute(image)
     return result

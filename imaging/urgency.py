@@ -1,4 +1,4 @@
-"""Why a study is to be read before others, and how a document codes it.
+"""Why a study is to be read before others.
 
 Only a model whose ``preread.toml`` names a validated operating point may ask for it. It is a
 priority for the worklist, no diagnosis: the ACR's categories of actionable findings (RadLex
@@ -7,8 +7,6 @@ RID49480 to RID49482, CID 7035) are a radiologist's to give and are never writte
 
 from __future__ import annotations
 
-from typing import Final
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from imaging.language import Text
@@ -16,12 +14,6 @@ from imaging.language import Text
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True)
-
-
-PRIORITY: Final = ("260870009", "SCT", Text(en="Priority", zh="优先级"))
-"""Concept name of the priority in a document: value, scheme, meaning."""
-URGENT: Final = ("103391001", "SCT", Text(en="Urgent", zh="紧急"))
-"""Its value where a study is flagged (SNOMED CT qualifier value)."""
 
 
 class RaisedBy(_Value):
@@ -76,17 +68,17 @@ class Urgency(_Value):
 
 
 def _sentence(one: RaisedBy) -> Text:
-    numbers = ", ".join(str(number) for number in one.findings)
+    numbers = [str(number) for number in one.findings]
     many = "findings" if len(one.findings) > 1 else "finding"
     reached = "reach" if len(one.findings) > 1 else "reaches"
     figures = f"{one.sensitivity:.1%}", f"{one.specificity:.1%}"
     return Text(
-        en=f"{many.capitalize()} {numbers} {reached} the operating point of {one.model} "
+        en=f"{many.capitalize()} {', '.join(numbers)} {reached} the operating point of {one.model} "
         f"{one.version} (score {one.score_threshold:g}), validated by {one.validated_by} on "
         f"{one.patients} patients, {one.date}: sensitivity {figures[0]}, specificity "
         f"{figures[1]} ({one.reference}). A priority for reading, no diagnosis.",
-        zh=f"病灶 {numbers} 达到 {one.model} {one.version} 的工作点(分值 "
-        f"{one.score_threshold:g})；该工作点由 {one.validated_by} 于 {one.date} 在 "
+        zh=f"病灶 {'、'.join(numbers)} 达到 {one.model} {one.version} 的工作点（分值 "
+        f"{one.score_threshold:g}）；该工作点由 {one.validated_by} 于 {one.date} 在 "
         f"{one.patients} 例患者中验证：灵敏度 {figures[0]}，特异度 {figures[1]}"
-        f"({one.reference})。仅提示优先阅片，并非诊断。",
+        f"（{one.reference}）。仅提示优先阅片，并非诊断。",
     )

@@ -64,6 +64,12 @@ WARNINGS: Final[dict[str, tuple[Severity, str, str]]] = {
         "marked; send the missing slices",
         "疑似病灶（评分 {score:.2f}）仅位于插值层，无法标记；请补传缺失层",
     ),
+    "other-frame-aligned": (
+        Severity.WARNING,
+        "its positions belong to another frame of reference than those of {chosen}; it is laid "
+        "over it by its image",
+        "其坐标系（Frame of Reference）与 {chosen} 不同，按图像内容与其配准",
+    ),
     "moved-series": (
         Severity.WARNING,
         "{role} was moved by up to {moved:.1f} mm ({angle:.1f} degrees) to lie over {first}; "
@@ -118,11 +124,6 @@ WARNINGS: Final[dict[str, tuple[Severity, str, str]]] = {
         "the device was short of memory; the network ran on the CPU, which is slower",
         "设备内存不足，网络改在 CPU 上运行；速度变慢",
     ),
-    "study-too-large": (
-        Severity.REFUSAL,
-        "the study needs about {needed:.1f} GB of memory, this machine has {held:.1f} GB",
-        "该检查约需 {needed:.1f} GB 内存，本机仅有 {held:.1f} GB",
-    ),
     "not-run": (
         Severity.WARNING,
         "model {model} did not read this study: it takes series {own}, and this report stands on "
@@ -134,11 +135,6 @@ WARNINGS: Final[dict[str, tuple[Severity, str, str]]] = {
         Severity.WARNING,
         "model {model} read the series that model {first} takes; series {own} would suit it better",
         "模型 {model} 使用了模型 {first} 选用的序列；序列 {own} 更适合该模型",
-    ),
-    "shared-series": (
-        Severity.REFUSAL,
-        "suitable, but the report stands on series {series}, which model {first} takes",
-        "可用，但本报告基于模型 {first} 选用的序列 {series}",
     ),
     "model-refused": (
         Severity.WARNING,
@@ -232,10 +228,5 @@ WARNINGS: Final[dict[str, tuple[Severity, str, str]]] = {
         Severity.WARNING,
         "nothing was compared with earlier examinations: the worker process ended while it did",
         "未与既往检查对比：对比过程中工作进程意外终止",
-    ),
-    "nothing-suits": (
-        Severity.REFUSAL,
-        "no series of the study suits model {model}",
-        "检查中没有适合模型 {model} 的序列",
     ),
 }

@@ -46,8 +46,7 @@ _BREAKS = re.compile(r"[_/:;,.()<>\[\]{}|=]+")
 _NO_CONTRAST_OF_ITS_OWN = _words(
     r"\blocali[sz]er", r"\bloc\b", r"scout", r"survey", r"smart ?brain", r"scanogram",
     r"\bcalib", r"\b(?:3|three)[ -]?pl", r"plane loc", r"shim", r"\bb[01] ?map", r"\bb0\b",
-    r"field ?map",
-    r"ref(?:erence)? scan",
+    r"field ?map", r"ref(?:erence)? scan", r"定位",
     # maps, differences and what else was computed
     r"\bsub(?:s|tr|traction|tracted|tr action)?\b", r"subtract", r"\bm?mip\b", r"\bminip\b",
     r"\bt[12]\*? ?-?map", r"\bmap(?:ping)?\b", r"posdisp", r"created from", r"relax",
@@ -55,13 +54,14 @@ _NO_CONTRAST_OF_ITS_OWN = _words(
     # diffusion, perfusion, flow, function, spectra
     r"dwi", r"\bdti", r"diff(?!use)", r"\be?adc\b", r"apparent", r"trace", r"\bd?fa\b", r"mddw",
     r"tensor", r"\bivim", r"\bb[ =-]?\d{3,4}\b", r"tractogr", r"\bdw\b", r"\bdki\b", r"\bnoddi",
+    r"弥散", r"扩散", r"灌注", r"血管", r"波谱",
     r"perf", r"\bpwi", r"\bdsc\b", r"\bdce\b", r"dyn(?:amic)?\b", r"\bdyn\d", r"p?c?asl\b",
-    r"\brc?b[fv]\b", r"\bc?b[fv]\b", r"\bmtt\b", r"\btt[p]\b", r"\btmax\b", r"\bbolus\b",
+    r"\brc?b[fv]\b", r"\bc?b[fv]\b", r"\bmtt\b", r"\bttp\b", r"\btmax\b", r"\bbolus\b",
     r"\btof", r"\bmr[av]\b", r"angio", r"venogr", r"phase[ -]?contrast", r"\bpca?\b ?3d",
     r"\bcsf ?flow", r"bold\b", r"\bf-?mri", r"\brest(?:ing|\d)?\b", r"ep2d", r"\bepi\b",
-    r"\bsvs", r"\bcsi\b", r"\bmrs\b", r"press\b", r"\bmyelo",
+    r"\bsvs", r"\bcsi\b", r"\bmrs\b", r"(?<!sup)press\b", r"\bmyelo",
     # susceptibility
-    r"\bswi", r"\bswan", r"\bswip\b", r"vswi", r"venobold", r"suscept", r"\bpha(?:se)?\b",
+    r"\bswi", r"\bswan", r"vswi", r"venobold", r"suscept", r"磁敏感", r"\bpha(?:se)?\b",
     r"hemo", r"\bt2 ?-?\*", r"t2 ?-?w? ?\*", r"\*t2", r"t2 ?-?star", r"\bmerge\b", r"\bmedic\b",
     # balanced steady state: fluid is bright, tissue is not T2's
     r"fiesta", r"\bciss", r"ci3d", r"3d ?-?ciss", r"ciss3d", r"tru?e?-?fi", r"\bbffe",
@@ -69,11 +69,12 @@ _NO_CONTRAST_OF_ITS_OWN = _words(
 )  # fmt: skip
 _T1 = _words(
     r"(?<!pos)t1(?!\d)", r"mp ?-?2?-?rage", r"\brage\b", r"spgr", r"bravo", r"\btfl",
-    r"\bmpr(?:age)?\b.*\bt1", r"\bvibe", r"\blava", r"\bt1w", r"\bti 3d mprage", r"\b3d ?-?tfe",
-    r"\bflash\b", r"\bthrive\b", r"\bfl3d",
+    r"\bvibe", r"\blava", r"\b3d ?-?tfe", r"\bflash\b", r"\bthrive\b", r"\bfl3d",
 )  # fmt: skip
-_FLAIR = _words(r"flair", r"tirm", r"dark ?-?fl", r"\bda-?fl", r"fluid ?-?att", r"水抑制", r"黑水")
-_T2 = _words(r"(?<!pos)t2(?!\d)", r"\bhaste\b", r"frfse", r"ss-?fse", r"\bt2w", r"drive")
+_FLAIR = _words(
+    r"flair", r"tirm", r"dark ?-?fl", r"\bda-?fl", r"fluid ?-?att", r"水抑制", r"压水", r"黑水"
+)
+_T2 = _words(r"(?<!pos)t2(?!\d)", r"\bhaste\b", r"frfse", r"ss-?fse", r"drive")
 _PD = _words(r"\bpd(?:w|\b)", r"proton", r"\bdp\b")
 _GRADIENT_ECHO = _words(r"\bf?gre\b", r"\bgr\b", r"\bge\b", r"\bffe\b", r"\bf?gr2d")
 

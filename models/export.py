@@ -122,7 +122,7 @@ def export_onnx(network: TorchNetwork, path: Path) -> Path:
             expected = _forward(net, patch, network.name)
             free = not network.fixed
             _write(net, patch, len(expected), beside, network.name, free=free)
-            if free and not _holds_at_half(net, patch, beside):
+            if free and not _holds_at_half(net, patch, beside, network.name):
                 log.warning("%s: its export is bound to patches of %s", network.name, network.patch)
                 _write(net, patch, len(expected), beside, network.name, free=False)
             worst = _difference(beside, patch, expected)
@@ -134,7 +134,7 @@ def export_onnx(network: TorchNetwork, path: Path) -> Path:
             beside.replace(path)
         except ModelError:
             raise
-        except Exception as error:  # of torch's exporter, of onnxruntime, of the network itself
+        except Exception as error:  # the network's own code raises anything; named here
             if means_no_memory(error):
                 raise inference_failure(network.name, error) from error
             raise SpecError(
@@ -190,7 +190,7 @@ def _write(
                 opset_version=OPSET, dynamo=False,
             )  # fmt: skip
             return
-        except Exception as error:  # torch's exporter raises whatever the network meets
+        except Exception as error:  # as above; logged, and raised where dynamo fails too
             if means_no_memory(error):
                 raise
             log.info("%s: cannot be traced: %s", name, in_short(error))
@@ -202,24 +202,26 @@ def _write(
                 dynamic_shapes=(dims,), opset_version=OPSET + 1, dynamo=True, external_data=False,
                 verbose=False,
             )  # fmt: skip
-        except Exception as error:  # dynamo meets as much as tracing does
+        except Exception as error:  # as above; logged, the first one is raised
             log.info("%s: nor by dynamo: %s", name, in_short(error))
             raise first from error
 
 
-def _holds_at_half(net: nn.Module, patch: Tensor, path: Path) -> bool:
+def _holds_at_half(net: nn.Module, patch: Tensor, path: Path, name: str) -> bool:
     """Whether the file computes the network at half the size too; True where PyTorch can't."""
     half = patch
     for axis in range(2, patch.ndim):
         half = half.narrow(axis, 0, max(1, patch.shape[axis] // 2))
     two = half.repeat(2, *[1] * (half.ndim - 1))
     try:
-        expected = _forward(net, two, "")
-    except Exception:  # noqa: BLE001 - a size that the network itself can't take
+        expected = _forward(net, two, name)
+    except Exception as error:  # noqa: BLE001 - the network's own code raises anything; logged
+        log.info("%s: can't run at half its patch: %s", name, in_short(error))
         return True
     try:
         return _difference(path, two, expected) <= TOLERANCE
-    except Exception:  # noqa: BLE001 - a graph bound to its size fails as it likes
+    except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no base; logged
+        log.info("%s: its export can't: %s", name, in_short(error))
         return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,16 +15,19 @@ from models.runner import Direct, Runner
 from models.runtime import Runtime
 from models.runtime.choose import open_runtime, preferred
 from models.runtime.source import Precision, RuntimeName, RuntimeOptions, Source
-from models.spec import ModelSpec, check_installed, verify_files
+from models.spec import SPEC_NAME, ModelSpec, check_installed, verify_files
 from models.splitting import Split
 
 if TYPE_CHECKING:
     from models.opening import Plan
 
 
+log = logging.getLogger(__name__)
+
+
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A spec with its networks by role.
+    """A spec, as it stands at the precision that runs, with its networks by role.
 
     ``plan`` says how they are run; None where the task has a path of its own. ``lock`` keeps
     several studies from running on the device at the same time, so that the memory they take
@@ -101,4 +105,12 @@ def load_model(
         for role, source in opened.sources.items()
         if networks[role].device.startswith("cuda")
     }
-    return LoadedModel(spec, networks, opened.plan, splits=opened.splits, fallbacks=fallbacks)
+    running = spec.as_run_in(options.precision)
+    if running is not spec:
+        log.warning(
+            "%s: runs in %s, which operating_point.validated does not hold for: it flags no study "
+            "as urgent",
+            spec.folder / SPEC_NAME,
+            options.precision,
+        )
+    return LoadedModel(running, networks, opened.plan, splits=opened.splits, fallbacks=fallbacks)

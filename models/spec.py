@@ -19,6 +19,7 @@ from imaging.series import InputRule
 from models.errors import SpecError
 from models.mistakes import describe_mistakes
 from models.recipe import Recipe
+from models.runtime.source import Precision
 from models.sections import (
     Label,
     NetworkSection,
@@ -134,6 +135,15 @@ class ModelSpec(Section):
         """Whether the operating point was validated with other weights than those here."""
         validated = self.operating_point.validated
         return validated is not None and self.installed and validated.weights != self.fingerprint
+
+    def as_run_in(self, precision: Precision) -> ModelSpec:
+        """The model as it stands at a precision: validated only at the one that was validated."""
+        point = self.operating_point
+        if point.validated is None or point.validated.precision == precision:
+            return self
+        return self.model_copy(
+            update={"operating_point": point.model_copy(update={"validated": None})}
+        )
 
     @property
     def has_research_map(self) -> bool:

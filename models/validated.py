@@ -1,8 +1,8 @@
 """``[operating_point.validated]``: what was shown of an operating point, and by whom.
 
 A model that has it may raise a study's urgent flag (``models.study.urgency``). The section is an
-operator's, written after a validation at their site: it holds for the weights it was made with
-and for no others, and reference weights may not have one.
+operator's, written after a validation at their site: it holds for the weights and the precision
+it was made with and for no others, and reference weights may not have one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from models.runtime.source import Precision
 
 if TYPE_CHECKING:
     from models.spec import ModelSpec
@@ -54,6 +56,9 @@ class Validated(BaseModel):
         pattern=r"^[0-9a-f]{64}$",
         description="fingerprint of the weights that were validated; `preread models show NAME` "
         "prints it",
+    )
+    precision: Precision = Field(
+        default="fp32", description="in which the network ran; in any other it raises no flag"
     )
     labels: tuple[int, ...] = Field(
         default=(),

@@ -18,10 +18,11 @@ from imaging.notices import Notice
 from imaging.report import Report
 from imaging.series import refusals
 from models.errors import InputRefused
-from models.spec import check_research, find_spec
+from models.spec import find_spec
 from models.study.plan import StudyPlan, plan_together
 from models.study.priors import PriorImages
 from models.study.reading import Progress
+from pacs_bridge.errors import SettingsError
 from pacs_bridge.priors.named import named_priors, suiting
 from pacs_bridge.results import load_analysis, save_why, write_objects
 from pacs_bridge.settings import Settings
@@ -129,14 +130,18 @@ def mapped(settings: Settings) -> tuple[str, ...]:
     """The enabled models that have a research map.
 
     Raises:
-        SpecError: none of them has one, or one of them can't be used.
+        SpecError: one of them can't be used.
+        SettingsError: none of them has one.
     """
-    folders = settings.model_folders
-    specs = [find_spec(name, folders) for name in settings.models.enabled]
+    folders, enabled = settings.model_folders, settings.models.enabled
+    specs = [find_spec(name, folders) for name in enabled]
     found = tuple(spec.name for spec in specs if spec.has_research_map)
     if not found:
-        for spec in specs:
-            check_research(spec)
+        raise SettingsError(
+            f"--research: none of the models that read ({', '.join(enabled) or 'none'}) has a "
+            "research map; leave it out, or name one that has with --model, e.g. "
+            "pancreas_reference"
+        )
     return found
 
 

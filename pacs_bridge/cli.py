@@ -45,12 +45,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
-        return run(options)
+        status = run(options)
+        sys.stdout.flush()
+        return status
     except (ImagingError, ModelError, BridgeError) as error:
         err.print(f"preread: {error}", style="red", soft_wrap=True)
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever read our output has enough (`preread schema | head`); no complaint at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -23,18 +23,25 @@ def print_findings(report: Report) -> None:
     for column in ("#", "centre LPS mm", "slice", "long x short mm", "mm3", "mean HU", "score"):
         table.add_column(column, justify="right", no_wrap=True)
     for f in report.findings:
+        # Of a described nodule, what every other output says.
+        volume = f.volume_mm3 if f.nodule is None else f.nodule.volume_mm3.value
         table.add_row(
             str(f.number),
             " ".join(f"{x:.1f}" for x in f.centre_lps_mm),
             str(f.key_slice + 1),
             f"{f.long_axis_mm:.1f} x {f.short_axis_mm:.1f}",
-            f"{f.volume_mm3:.0f}",
+            f"{volume:.0f}",
             "-" if f.mean_hu is None else f"{f.mean_hu:.0f}",
             f"{f.score:.2f}",
         )
     out.print(table)
     for structure in report.structures:
         out.print(f"  {structure.label.meaning.en}: {structure.volume_mm3 / 1000:.1f} ml")
+    if report.gland is not None and report.gland.places:
+        shown = ", ".join(
+            f"{place.part} (slice {place.key_slice + 1})" for place in report.gland.places
+        )
+        out.print(f"  research grade, where to look, no finding: {shown}", soft_wrap=True)
     for each in report.comparisons:
         out.print(f"  compared with {each.study_date}, {each.days} days before")
         for change in each.changes:

@@ -77,7 +77,7 @@ def _validated(spec: ModelSpec) -> Iterator[str]:
         f"({validated.diseased} diseased): sensitivity {validated.sensitivity:.1%}, specificity "
         f"{validated.specificity:.1%}"
     )
-    yield f"  on {validated.data}; {validated.reference}"
+    yield f"  on {validated.data}, in {validated.precision}; {validated.reference}"
 
 
 def _text(what: str, text: Text) -> Iterator[str]:

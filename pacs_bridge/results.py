@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset
 
+from imaging.finding import Structure
 from imaging.geometry import Grid
 from imaging.headers import read_header
 from imaging.language import Language
@@ -27,6 +28,7 @@ from imaging.objects import (
     make_sr,
     render_key_image,
     render_report,
+    render_slice,
 )
 from imaging.objects.key_images import WINDOW
 from imaging.report import Report
@@ -58,6 +60,11 @@ def save_analysis(
     for finding in report.findings:
         picture = key_image_path(folder, finding.tracking_uid)
         write_whole(picture, render_key_image(volume, finding, window=report.window or WINDOW))
+    if gland := _gland(report):
+        outlined = render_slice(
+            volume, gland.key_slice, organs=gland.outlines, window=report.window or WINDOW
+        )
+        write_whole(key_image_path(folder, gland.tracking_uid), outlined)
     save_why(folder, why or {})
     arrays: dict[str, np.ndarray] = {"affine": volume.grid.affine}
     described = {
@@ -145,10 +152,10 @@ def write_objects(
             made["RTSTRUCT"] = _encode(struct)
     made["SR"] = _encode(make_sr(report, headers, seg, language=language))
     made["findings.json"] = (report.model_dump_json(indent=2) + "\n").encode()
-    pictures = {
-        finding.tracking_uid: key_image_path(folder.parent, finding.tracking_uid).read_bytes()
-        for finding in report.findings
-    }
+    shown = [finding.tracking_uid for finding in report.findings]
+    if gland := _gland(report):
+        shown.append(gland.tracking_uid)
+    pictures = {uid: key_image_path(folder.parent, uid).read_bytes() for uid in shown}
     made["report.html"] = render_report(report, pictures, language=language).encode()
     for kind, name in KINDS.items():
         if kind in made:
@@ -158,8 +165,14 @@ def write_objects(
     return {kind: folder / KINDS[kind] for kind in made}
 
 
+def _gland(report: Report) -> Structure | None:
+    """The structure that ``report.gland`` was measured in."""
+    uid = report.gland.tracking_uid if report.gland else None
+    return next((each for each in report.structures if each.tracking_uid == uid), None)
+
+
 def key_image_path(folder: Path, tracking_uid: str) -> Path:
-    """Where the picture of a finding lies in an analysis's folder."""
+    """Where the picture of a finding, or of the gland, lies in an analysis's folder."""
     return folder / "key-images" / f"{tracking_uid}.png"
 
 

@@ -50,6 +50,14 @@ class State(StrEnum):
         """Whether somebody has to act or to know."""
         return self in (State.AWAITING_SIGNATURE, State.NOT_ANALYSED, State.FAILED)
 
+    @property
+    def signed(self) -> bool:
+        """Whether a radiologist has signed it."""
+        return self in SIGNED
+
+
+SIGNED = (State.FINALISING, State.FINAL)
+"""Those that a signature leads to."""
 
 _LABELS = {
     State.RECEIVING: Text(en="Receiving", zh="接收中"),

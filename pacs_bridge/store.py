@@ -32,7 +32,7 @@ from pacs_bridge.records import (
     row_of,
     study_of,
 )
-from pacs_bridge.states import DeliveryState, State
+from pacs_bridge.states import SIGNED, DeliveryState, State
 from pacs_bridge.tables import deliveries, instances, readings, studies
 from pacs_bridge.urgencies import keep_urgency
 from pacs_bridge.worklist import newest_readings
@@ -139,7 +139,7 @@ class Store(ReaderEdits):
                 update(readings)
                 .where(
                     readings.c.study_uid == study_uid,
-                    readings.c.state.not_in([State.FINALISING, State.FINAL]),
+                    readings.c.state.not_in(SIGNED),
                 )
                 .values(state=State.SUPERSEDED, changed_at=now)
             )

@@ -9,14 +9,15 @@ from pathlib import Path
 
 from imaging.headers import scan_files
 from imaging.load import load_series
+from imaging.measure import outlines_on
 from imaging.objects import render_slice
 from imaging.objects.key_images import WINDOW, Circle
 from imaging.report import Signature, Stage
 from imaging.series import group_series
-from imaging.volume import Volume
+from imaging.volume import Region, Volume
 from pacs_bridge.deliver import Courier
 from pacs_bridge.errors import UnknownStudy
-from pacs_bridge.results import KINDS, key_image_path, why_picture_path
+from pacs_bridge.results import KINDS, key_image_path, load_analysis, why_picture_path
 from pacs_bridge.review import ObjectKind
 from pacs_bridge.steps import Steps
 from pacs_bridge.store import Reading
@@ -33,6 +34,8 @@ class _Volume:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     volume: Volume | None = None
+    structures: tuple[Region, ...] = ()
+    """Masks of the report's organs, to draw on every slice that they reach."""
 
 
 class ServerStudio:
@@ -78,7 +81,11 @@ class ServerStudio:
         window = report.window or WINDOW
         places = report.gland.places if report.gland and outlines else ()
         circles = [Circle(place.centre_lps_mm, place.diameter_mm / 2 + 3) for place in places]
-        return render_slice(self._volume(reading), k, drawn, circles=circles, window=window)
+        kept = self._kept(reading)
+        assert kept.volume is not None
+        volume, shown = kept.volume, kept.structures if outlines else ()
+        organs = [each for region in shown for each in outlines_on(volume, region, k)]
+        return render_slice(volume, k, drawn, organs=organs, circles=circles, window=window)
 
     def object_path(self, reading: Reading, kind: ObjectKind) -> Path | None:
         """The newest object of that kind: the final one, else the preliminary one."""
@@ -107,7 +114,7 @@ class ServerStudio:
     def _folder(self, reading: Reading) -> Path:
         return self._steps.folder(reading.study.study_uid, reading.revision)
 
-    def _volume(self, reading: Reading) -> Volume:
+    def _kept(self, reading: Reading) -> _Volume:
         key = (reading.study.study_uid, reading.revision)
         with self._lock:
             if key not in self._volumes:
@@ -119,8 +126,16 @@ class ServerStudio:
         # One load a study, and nobody who looks at another study waits for it.
         with kept.lock:
             if kept.volume is None:
+                kept.structures = self._structures(reading)
                 kept.volume = self._load(reading)
-            return kept.volume
+            return kept
+
+    def _structures(self, reading: Reading) -> tuple[Region, ...]:
+        report = reading.report
+        if report is None or not report.structures:
+            return ()
+        regions = load_analysis(self._folder(reading)).regions
+        return tuple(regions[each.tracking_uid] for each in report.structures)
 
     def _load(self, reading: Reading) -> Volume:
         report = reading.report

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, Connection, case, exists, func, literal, select
 
 from pacs_bridge.records import Reading, reading_of
-from pacs_bridge.states import State
+from pacs_bridge.states import SIGNED, State
 from pacs_bridge.tables import headlines, instances, priors, readings, studies, urgencies
 
 
@@ -36,7 +36,7 @@ def newest_readings(db: Connection, states: Sequence[State], limit: int) -> list
     )
     expected = exists().where(priors.c.study_uid == studies.c.study_uid)
     held_back = readings.c.state.is_(None) & expected & ~unread
-    waits = (urgencies.c.stands == 1) & readings.c.state.not_in([State.FINALISING, State.FINAL])
+    waits = (urgencies.c.stands == 1) & readings.c.state.not_in(SIGNED)
     query = (
         select(
             *(column for column in readings.c if column.name not in ("plan", "report")),

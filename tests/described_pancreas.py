@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from imaging.finding import Code, Finding, ImageReference
+from imaging.finding import Finding, ImageReference
 from imaging.guidelines import guided
 from imaging.language import Text
 from imaging.pancreatic import (
@@ -25,10 +25,9 @@ from imaging.pancreatic import (
 )
 from imaging.report import Model, Report
 from imaging.urgency import RaisedBy, Urgency
+from tests.unit.imaging.guidelines.made_pancreas import NEOPLASM, PANCREAS
 from tests.unit.imaging.objects.made import Study, block, make_study
 
-PANCREAS = Code(value="15776009", scheme="SCT", meaning=Text(en="Pancreas", zh="胰腺"))
-NEOPLASM = Code(value="108369006", scheme="SCT", meaning=Text(en="Neoplasm", zh="肿瘤"))
 PORTAL = PhaseEstimate(
     phase=Phase.PORTAL,
     why=Text(en="portal vein and liver as bright as the aorta", zh="门静脉、肝与主动脉强化相近"),

@@ -14,7 +14,6 @@ phase      the estimated phase: see :mod:`pancreas_phase`
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,9 +22,10 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
+from benchmarks.accuracy_parts.pancreas_candidates import run_candidates
 from benchmarks.accuracy_parts.pancreas_crops import run_crops
 from benchmarks.accuracy_parts.pancreas_phase import run_phase
-from benchmarks.accuracy_parts.real import largest_series, unpacked
+from benchmarks.accuracy_parts.real import arterial_abdomen, largest_series, unpacked
 from imaging.geometry import Grid
 from imaging.lungs import lung_mask
 from imaging.volume import Volume
@@ -94,9 +94,7 @@ def run_parts(
     if "phase" in parts:
         result["phase"] = run_phase(data, scratch / "phase")
     if "candidates" in parts:
-        # Here, so that the organ's figures need nothing of the map's.
-        part = importlib.import_module("benchmarks.accuracy_parts.pancreas_candidates")
-        result["candidates"] = part.run_candidates(data / "train", model.networks.get(HEAT))
+        result["candidates"] = run_candidates(data / "train", model.networks.get(HEAT))
     return result
 
 
@@ -232,11 +230,7 @@ def _outlined_in(volume: Volume, model: LoadedModel) -> Bools:
 
 def run_abdomen(data: Path, model: LoadedModel) -> dict[str, object]:
     """The whole path on TCGA-LIHC-BC-A3KF, 37 slices of 5 mm, arterial phase; no outline exists."""
-    with np.load(data / "abdomen" / "TCGA-LIHC-BC-A3KF.npz") as stored:
-        hu, z_mm, pixel = stored["hu"], stored["z_mm"], stored["pixel_mm"]
-    step = (0.0, 0.0, float(z_mm[1] - z_mm[0]))
-    grid = Grid.from_dicom(hu.shape, (0, 0, float(z_mm[0])), (1, 0, 0, 0, 1, 0), pixel, step)
-    volume = Volume(hu, grid)
+    volume = arterial_abdomen(data)
     began = time.perf_counter()
     found = find_lesions([volume], model, model.runners)
     seconds = time.perf_counter() - began

@@ -11,17 +11,17 @@ Slices were cropped each for itself, so they are judged as slices, as the maps a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.accuracy_parts.pancreas_msd import LESION, PARENCHYMA, MsdCase, read_cases
 from imaging.geometry import Grid
 from imaging.resample import resample_probability
 from imaging.volume import Region, Volume
-from models.pancreas.gland import Bools, Floats, GlandSlices, gland_slices
+from models.pancreas.gland import Bools, Floats, gland_slices
 from models.runtime import Runtime
 from models.training.pancreas.data import load_patients
 from models.training.pancreas.lesion_validation import (
@@ -35,10 +35,6 @@ from models.training.pancreas.lesion_validation import (
     table,
 )  # fmt: skip
 
-LESION, PARENCHYMA = 1, 4
-"""Labels of the PANORAMA masks."""
-LOWEST_HU, WINDOW_HU = -150.0, 400.0
-"""Of the crops' 8-bit values."""
 MARGIN = 8
 """Pixels put around a crop, which ends where the organ ends."""
 PER_PATIENT = 20
@@ -87,36 +83,24 @@ def _run(title: str, cases: list[Case], heat: Runtime | None) -> dict[str, objec
 
 def real_cases(train: Path) -> Iterator[Case]:
     """The patients whose cancer is outlined, each with a healed copy."""
-    folder = train / "pancreas_msd_crops"
-    arrays = np.load(folder / "crops.npz")
-    for entry in json.loads((folder / "index.json").read_text())["cases"]:
-        name, zooms = entry["case"], entry["zooms"]
-        if entry["diagnosis"] != "PDAC":
-            continue
-        numbers = sorted(int(key.rsplit("_", 1)[1]) for key in arrays if f"{name}_pano_" in key)
-        rows = []
-        for number in numbers:
-            hu = arrays[f"{name}_img_{number}"].astype(np.float32) * (WINDOW_HU / 255) + LOWEST_HU
-            labels = arrays[f"{name}_pano_{number}"]
-            lesion = labels == LESION
-            organ = (arrays[f"{name}_pan_{number}"] > 0) | lesion
-            rows.append((hu, organ, lesion, (labels == PARENCHYMA) & organ & ~lesion))
-        if any(lesion.any() for _, _, lesion, _ in rows):
-            yield _case(name, rows, (float(zooms[1]), float(zooms[0]), float(zooms[2])))
+    for case in read_cases(train):
+        if case.cancer and any((crop.labels == LESION).any() for crop in case.crops):
+            yield _case(case)
 
 
-def _case(
-    name: str,
-    rows: list[tuple[Floats, Bools, Bools, Bools]],
-    zooms: tuple[float, float, float],
-) -> Case:
+def _case(case: MsdCase) -> Case:
+    rows: list[tuple[Floats, Bools, Bools, Bools]] = []
+    for crop in case.crops:
+        lesion = crop.labels == LESION
+        organ = crop.organ | lesion
+        rows.append((crop.hu, organ, lesion, (crop.labels == PARENCHYMA) & organ & ~lesion))
     lesion_hu = np.concatenate([hu[lesion] for hu, _, lesion, _ in rows])
     healthy_hu = np.concatenate([hu[healthy] for hu, _, _, healthy in rows])
     lift = float(healthy_hu.mean() - lesion_hu.mean())
     seen, healed, organs, lesions = [], [], [], []
     for hu, organ, lesion, _ in rows:
-        shown, mask, drawn = _at_working_pixel(hu, organ, lesion, zooms)
-        without, _, _ = _at_working_pixel(healed_slice(hu, lesion, lift), organ, lesion, zooms)
+        shown, mask, drawn = _at_working_pixel(hu, organ, lesion, case)
+        without, _, _ = _at_working_pixel(healed_slice(hu, lesion, lift), organ, lesion, case)
         seen.append(shown)
         healed.append(without)
         organs.append(mask)
@@ -128,10 +112,10 @@ def _case(
 
     organ_ = stack(organs).astype(bool)
     return Case(
-        name,
-        stacked(stack(seen).astype(np.float32), organ_, zooms[2]),
+        case.name,
+        stacked(stack(seen).astype(np.float32), organ_, case.apart_mm),
         stack(lesions).astype(bool) & organ_,
-        stacked(stack(healed).astype(np.float32), organ_, zooms[2]),
+        stacked(stack(healed).astype(np.float32), organ_, case.apart_mm),
     )
 
 
@@ -144,11 +128,12 @@ def healed_slice(hu: Floats, lesion: Bools, lift_hu: float) -> Floats:
 
 
 def _at_working_pixel(
-    hu: Floats, organ: Bools, lesion: Bools, zooms: tuple[float, float, float]
+    hu: Floats, organ: Bools, lesion: Bools, case: MsdCase
 ) -> tuple[Floats, Bools, Bools]:
     """One slice through the product's own resampling: HU, organ, lesion at 1.6 mm."""
     affine = np.eye(4)
-    affine[:3, :3] = [[0, 0, zooms[1]], [0, zooms[0], 0], [zooms[2], 0, 0]]
+    pixel = case.pixel_mm
+    affine[:3, :3] = [[0, 0, pixel], [0, pixel, 0], [case.apart_mm, 0, 0]]
     hu = np.pad(hu, MARGIN, mode="edge")[np.newaxis]
     organ, lesion = np.pad(organ, MARGIN)[np.newaxis], np.pad(lesion, MARGIN)[np.newaxis]
     k, j, i = hu.shape
@@ -156,8 +141,7 @@ def _at_working_pixel(
     gland = gland_slices(Volume(hu, grid), Region(organ, (0, 0, 0), grid))
     assert gland is not None
     drawn = resample_probability(lesion.astype(np.float32), grid, gland.grid) >= 0.5
-    shown: GlandSlices = gland
-    return shown.delta[0] + np.float32(shown.parenchyma_hu), shown.organ[0], drawn[0]
+    return gland.delta[0] + np.float32(gland.parenchyma_hu), gland.organ[0], drawn[0]
 
 
 def _centred(one: NDArray[np.generic], side: list[int]) -> NDArray[np.generic]:

@@ -1,8 +1,7 @@
-"""Real pancreatic cancers: how much of the tumour stays inside the organ.
+"""Real pancreatic cancers (``pancreas_msd``): how much of the tumour stays inside the organ.
 
-Source: Medical Segmentation Decathlon task 07 with PANORAMA's labels (CC BY-SA and CC BY-NC):
-looked at here, never trained or chosen on. The slices are cut tightly around the gland, and a net
-that finds the pancreas by its neighbours can do nothing with 30 mm of it alone. So each crop is
+The slices are cut tightly around the gland, and a net that finds the pancreas by its neighbours
+can do nothing with 30 mm of it alone. So each crop is
 set into a held-back NIH patient's slice, over the gland there (the slice whose gland is most alike
 in shape), with an edge of two pixels faded. The neighbours are then another person's: read the
 share for the tumour beside that for the rest of the same glands.
@@ -10,27 +9,21 @@ share for the tumour beside that for the rest of the same glands.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from benchmarks.accuracy_parts.pancreas_msd import LESION, Bools, Crop, Floats, read_cases
 from models.evaluation.estimate import median_of, share_of
 from models.training.pancreas.data import PIXEL_MM, Patient
 
-WINDOW_LOW_HU, WINDOW_HU = -150.0, 400.0
-"""Codes 0 to 255 stand for -150 to 250 HU."""
-LESION = 1
-"""Among PANORAMA's labels."""
 FADE = 2
 """Pixels."""
 BATCH = 16
 
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float32]
 Outlined = Callable[[Floats], Bools]
 
 
@@ -46,22 +39,12 @@ def run_crops(
         quick: every third slice only.
     """
     print("\nreal cancers set into held-back patients' slices: share of pixels in the organ")
-    folder = train / "pancreas_msd_crops"
-    cases = [c for c in json.loads((folder / "index.json").read_text())["cases"] if c["panorama"]]
-    arrays = np.load(folder / "crops.npz")
     slices = [(p.images[n], p.masks[n]) for p in hosts for n in range(len(p.images))]
     counts: dict[str, list[tuple[int, int]]] = {"lesion": [], "gland": [], "around": []}
     each_lesion = []
-    for case in cases:
-        name = case["case"]
-        numbers = sorted(
-            int(key.rsplit("_", 1)[1]) for key in arrays.files if key.startswith(f"{name}_pano_")
-        )
-        crops = [
-            (arrays[f"{name}_img_{n}"], arrays[f"{name}_pan_{n}"] > 0, arrays[f"{name}_pano_{n}"])
-            for n in numbers[:: 3 if quick else 1]
-        ]
-        tallies = _tallies(crops, float(case["zooms"][0]), slices, outlined)
+    for case in read_cases(train):
+        crops = case.crops[:: 3 if quick else 1]
+        tallies = _tallies(crops, case.pixel_mm, slices, outlined)
         if not tallies["lesion"][1]:
             continue
         for key, tally in tallies.items():
@@ -85,19 +68,19 @@ def run_crops(
 
 
 def _tallies(
-    crops: list[tuple[NDArray[np.uint8], Bools, NDArray[np.uint8]]],
+    crops: Sequence[Crop],
     pixel_mm: float,
     slices: list[tuple[NDArray[np.uint8], Bools]],
     outlined: Outlined,
 ) -> dict[str, tuple[int, int]]:
     """(inside, all) of one patient's tumour pixels, other gland pixels, and pixels around."""
     images, marks = [], []
-    for image, pancreas, labels in crops:
-        if not (labels == LESION).any():
+    for crop in crops:
+        if not (crop.labels == LESION).any():
             continue
-        hu = _to_net(image / 255 * WINDOW_HU + WINDOW_LOW_HU, pixel_mm, linear=True)
-        gland = _to_net(pancreas, pixel_mm) > 0
-        lesion = _to_net(labels == LESION, pixel_mm) > 0
+        hu = _to_net(crop.hu, pixel_mm, linear=True)
+        gland = _to_net(crop.organ, pixel_mm) > 0
+        lesion = _to_net(crop.labels == LESION, pixel_mm) > 0
         placed = _placed(np.clip(hu, 0, 255), gland | lesion, slices)
         if placed is None:
             continue
@@ -120,7 +103,7 @@ def _tallies(
 
 
 def _to_net(values: NDArray[np.generic], pixel_mm: float, *, linear: bool = False) -> Floats:
-    """A crop on the net's pixels; HU are clipped first by the caller's window."""
+    """A crop on the net's pixels."""
     image = sitk.GetImageFromArray(values.astype(np.float32))
     image.SetSpacing((pixel_mm, pixel_mm))
     size = [max(round(side * pixel_mm / PIXEL_MM), 1) for side in image.GetSize()]

@@ -13,7 +13,6 @@ here; but its author had seen the densities of the NIH patients, so read that ra
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -21,7 +20,8 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from benchmarks.accuracy_parts.real import largest_series, unpacked
+from benchmarks.accuracy_parts.pancreas_msd import ARTERIES, PARENCHYMA, VEINS, read_cases
+from benchmarks.accuracy_parts.real import arterial_abdomen, largest_series, unpacked
 from imaging.geometry import Grid
 from imaging.pancreas.phase import Seen, estimate_phase, judge
 from imaging.pancreatic import Phase, PhaseEstimate
@@ -38,7 +38,8 @@ CHESTS = {
     "Lung_Dx-A0002": Phase.PLAIN,
 }
 """By ContrastBolusAgent: IV with an aorta of 400 HU; 95 ml, 20 s; none."""
-VEINS, ARTERIES, PARENCHYMA, LEAST_PIXELS = 2, 3, 4, 20
+LEAST_PIXELS = 20
+"""Of a label: fewer tell no density."""
 
 
 def run_phase(data: Path, scratch: Path) -> dict[str, object]:
@@ -100,36 +101,20 @@ def _body(plane: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 def _crops(train: Path) -> dict[str, PhaseEstimate]:
     """By patient, where both vessels and parenchyma are labelled."""
-    folder = train / "pancreas_msd_crops"
-    arrays = np.load(folder / "crops.npz")
     told = {}
-    for case in json.loads((folder / "index.json").read_text())["cases"]:
-        name = case["case"]
-        values: dict[int, list[float]] = {VEINS: [], ARTERIES: [], PARENCHYMA: []}
-        for key in arrays.files:
-            if key.startswith(f"{name}_pano_"):
-                labels = arrays[key]
-                hu = arrays[key.replace("_pano_", "_img_")] * (400 / 255) - 150
-                for label, found in values.items():
-                    found.extend(hu[labels == label])
-        if min(len(found) for found in values.values()) > LEAST_PIXELS:
-            arteries, veins = np.median(values[ARTERIES]), np.median(values[VEINS])
-            pancreas = float(np.median(values[PARENCHYMA]))
-            told[name] = judge(Seen(float(arteries), float(veins), None, pancreas))
+    for case in read_cases(train):
+        arteries, veins, pancreas = (
+            np.concatenate([crop.hu[crop.labels == label] for crop in case.crops])
+            for label in (ARTERIES, VEINS, PARENCHYMA)
+        )
+        if min(map(len, (arteries, veins, pancreas))) > LEAST_PIXELS:
+            seen = (float(np.median(arteries)), float(np.median(veins)), None)
+            told[case.name] = judge(Seen(*seen, float(np.median(pancreas))))
     return told
 
 
 def _whole(data: Path, scratch: Path) -> dict[str, tuple[Volume, Phase]]:
-    found = {"TCGA-LIHC-BC-A3KF": (_abdomen(data), Phase.ARTERIAL)}
+    found = {"TCGA-LIHC-BC-A3KF": (arterial_abdomen(data), Phase.ARTERIAL)}
     for name, phase in CHESTS.items():
         found[name] = largest_series(unpacked(data / "chest" / name, scratch / name)), phase
     return found
-
-
-def _abdomen(data: Path) -> Volume:
-    with np.load(data / "abdomen" / "TCGA-LIHC-BC-A3KF.npz") as stored:
-        hu, z_mm, pixel_mm = stored["hu"], stored["z_mm"], stored["pixel_mm"]
-    step = (0, 0, float(z_mm[1] - z_mm[0]))
-    return Volume(
-        hu, Grid.from_dicom(hu.shape, (0, 0, z_mm[0]), (1, 0, 0, 0, 1, 0), pixel_mm, step)
-    )

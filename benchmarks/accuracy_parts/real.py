@@ -133,6 +133,15 @@ def largest_series(files: list[Path]) -> Volume:
     return load_series(series).volume
 
 
+def arterial_abdomen(data: Path) -> Volume:
+    """TCGA-LIHC-BC-A3KF, 37 slices of 5 mm, from ``abdomen/`` in ``data``; nobody outlined it."""
+    with np.load(data / "abdomen" / "TCGA-LIHC-BC-A3KF.npz") as stored:
+        hu, z_mm, pixel_mm = stored["hu"], stored["z_mm"], stored["pixel_mm"]
+    step = (0.0, 0.0, float(z_mm[1] - z_mm[0]))
+    first = (0.0, 0.0, float(z_mm[0]))
+    return Volume(hu, Grid.from_dicom(hu.shape, first, (1, 0, 0, 0, 1, 0), pixel_mm, step))
+
+
 def _scan(folder: Path, scratch: Path) -> RealScan:
     files = unpacked(folder, scratch)
     began = time.perf_counter()

@@ -83,7 +83,7 @@ def _serve(way: str, bundle: str, device: str, how: tuple[str, ...], pipe: Conne
         while (message := pipe.recv()) is not None:
             what, *arguments = message
             pipe.send(("done", actions[what](*arguments)))
-    except Exception as error:  # noqa: BLE001 - the boundary: the parent is told
+    except Exception as error:  # noqa: BLE001 - the process's boundary: the parent raises it
         pipe.send(("error", f"{way}: {type(error).__name__}: {error}"))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from imaging.draft import terms
+from imaging.draft.pancreas_panel import duct_state, place_told
 from imaging.guidelines import pancreas_words as words
 from imaging.language import Text
 from imaging.pancreatic import Duct, Fitness, Gland, Part, Phase, PhaseEstimate, Place
@@ -68,9 +69,7 @@ def _duct(duct: Duct) -> Text:
     width = terms.mm(duct.widest_mm)
     where = _in(duct.widest_at)
     parts = [Text(en=f"Main duct: up to {width}{where.en}", zh=f"主胰管：最宽约 {width}{where.zh}")]
-    parts.append(
-        Text(en="dilated", zh="扩张") if duct.dilated else Text(en="not dilated", zh="未见扩张")
-    )
+    parts.append(duct_state(duct))
     if duct.cut_off_at is not None:
         at = words.PARTS[duct.cut_off_at]
         parts.append(Text(en=f"cut off in the {at.en}", zh=f"于{at.zh}处截断"))
@@ -121,20 +120,18 @@ def _fitness(fitness: Fitness) -> Text | None:
 def _places(places: tuple[Place, ...], slices: int) -> Text:
     if not places:
         return Text(
-            en=f"{RESEARCH.en}: no place stands out by its density.",
-            zh=f"{RESEARCH.zh}：未见密度突出部位。",
+            en=f"{RESEARCH.en}: no place stands out by its density, which excludes nothing.",
+            zh=f"{RESEARCH.zh}：未见密度突出部位，但不能排除病变。",
         )
-    told = [
-        Text(
-            en=f"{place.number}. {words.PARTS[place.part].en}, {terms.mm(place.diameter_mm)}, "
-            f"{terms.number(place.delta_hu, sign=True)} HU against the parenchyma "
-            f"(slice {place.key_slice + 1} of {slices})",
-            zh=f"{place.number}. {words.PARTS[place.part].zh}，约 {terms.mm(place.diameter_mm)}，"
-            f"与实质相差 {terms.number(place.delta_hu, sign=True)} HU"
-            f"（第 {place.key_slice + 1} / {slices} 层）",
+    told = []
+    for place in places:
+        what, at = place_told(place), place.key_slice + 1
+        told.append(
+            Text(
+                en=f"{place.number}. {what.en} (slice {at} of {slices})",
+                zh=f"{place.number}. {what.zh}（第 {at} / {slices} 层）",
+            )
         )
-        for place in places
-    ]
     every = terms.joined(told, en="; ", zh="；")
     return Text(
         en=f"{RESEARCH.en}; places to look at: {every.en}.",
@@ -150,18 +147,13 @@ def to_fill_in(blanks: list[Text]) -> Text:
 
 def sentence(text: Text) -> Text:
     """With a capital and a full stop."""
-    begun = capital(bare(text))
+    begun = terms.capital(bare(text))
     return Text(en=f"{begun.en}.", zh=f"{begun.zh}。")
 
 
 def headed(head: Text, body: Text) -> Text:
     """``Head: body``."""
     return Text(en=f"{head.en}: {body.en}", zh=f"{head.zh}：{body.zh}")
-
-
-def capital(text: Text) -> Text:
-    """With a capital."""
-    return Text(en=text.en[:1].upper() + text.en[1:], zh=text.zh)
 
 
 def bare(text: Text) -> Text:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Final
 
 from imaging.draft import terms
-from imaging.draft.gland import capital, gland_sentences, headed, sentence, to_fill_in
+from imaging.draft.gland import gland_sentences, headed, sentence, to_fill_in
 from imaging.finding import Finding
 from imaging.guidelines import pancreas_words as words
-from imaging.guidelines import pancreatic_lesions
+from imaging.guidelines import pancreatic_lesions, staged_lesion
 from imaging.guidelines.apply import PANCREAS
-from imaging.guidelines.pancreas_facts import vessel_told
+from imaging.guidelines.pancreas_facts import vessel_told, with_source
 from imaging.guidelines.pancreas_template import Template, template
-from imaging.guidelines.pancreas_tumour import Staged, Tumour, staged, tumour_of
+from imaging.guidelines.pancreas_tumour import Staged, Tumour, tumour_of
 from imaging.guidelines.pancreas_values import PancreasReading
 from imaging.language import Text
 from imaging.pancreatic import PancreaticLesion, Phase, UnnamedContact
@@ -24,7 +24,7 @@ from imaging.report import Report
 
 _KEPT: Final = ("bile-duct", "other-vessels", "beyond")
 """Items and groups of the template that no sentence of the lesion has told."""
-FEWER_HU: Final = 0.5
+SAME_HU: Final = 0.5
 """A difference of densities below this is none."""
 
 
@@ -35,7 +35,7 @@ def pancreas_findings(report: Report) -> tuple[Text, ...]:
     measured a pancreas or marked a lesion in it.
     """
     told: list[Text] = []
-    which = _staged(report)
+    which = staged_lesion(report)
     if which is not None:
         several = len(pancreatic_lesions(report)) > 1
         if which.open:
@@ -48,13 +48,6 @@ def pancreas_findings(report: Report) -> tuple[Text, ...]:
             told.append(no_lesion(report))
         told += gland_sentences(gland, report.slice_count)
     return tuple(told)
-
-
-def _staged(report: Report) -> Staged | None:
-    """The lesion that the guidelines stage."""
-    if report.modality != "CT":
-        return None
-    return staged(pancreatic_lesions(report), report.pancreas_reading)
 
 
 def lesion_sentence(report: Report, finding: Finding) -> Text:
@@ -93,9 +86,7 @@ def lesion_sentence(report: Report, finding: Finding) -> Text:
 
 def lesion_name(tumour: Tumour) -> Text:
     """``Hypoattenuating lesion in the head of the pancreas``."""
-    kind = Text.same("")
-    if tumour.appearance is not None:
-        kind = words.ATTENUATIONS[tumour.appearance]
+    kind = tumour.appearance_name or Text.same("")
     noun = f"{kind.en} lesion".strip().capitalize()
     if tumour.part is None:
         return Text(en=f"{noun} in the pancreas", zh=f"胰腺{kind.zh}病灶")
@@ -118,7 +109,7 @@ def name_of(report: Report, finding: Finding) -> Text:
 
 def _tumour(report: Report, finding: Finding) -> tuple[Tumour, bool]:
     """The finding with the reader's words where they are about it, and whether they are."""
-    which = _staged(report)
+    which = staged_lesion(report)
     if which is not None and which.finding.number == finding.number:
         return which.tumour, True
     return tumour_of(finding, PancreasReading()), False
@@ -136,7 +127,7 @@ def _density(lesion: PancreaticLesion) -> Text:
     if delta is None:
         return text
     far = f"{terms.number(abs(delta))} HU"
-    if abs(delta) < FEWER_HU:
+    if abs(delta) < SAME_HU:
         beside = Text(en="as the parenchyma", zh="与胰腺实质相同")
     elif delta < 0:
         beside = Text(en=f"{far} below the parenchyma", zh=f"较胰腺实质低 {far}")
@@ -163,52 +154,45 @@ def _upstream(
         figure = terms.mm(width)
         told.append(Text(en=f"main duct upstream up to {figure}", zh=f"上游主胰管最宽约 {figure}"))
     if reading.duct_dilated is not None:
-        told.append(
-            Text(en="main duct upstream dilated (reader)", zh="上游主胰管扩张（医师填写）")
-            if reading.duct_dilated
-            else Text(
-                en="main duct upstream not dilated (reader)", zh="上游主胰管无扩张（医师填写）"
-            )
-        )
+        told.append(with_source(_DILATED[reading.duct_dilated], "reader"))
     elif width is None:
         blank.append(Text(en="main duct upstream", zh="上游主胰管"))
     cut_off = None if lesion is None else lesion.duct_cut_off
     if reading.duct_cut_off is not None:
-        cut_off = reading.duct_cut_off
-    if cut_off is None:
-        blank.append(Text(en="cut-off of the duct", zh="胰管截断"))
+        told.append(with_source(_CUT_OFF[reading.duct_cut_off], "reader"))
+    elif cut_off is not None:
+        told.append(_CUT_OFF[cut_off])
     else:
-        told.append(
-            Text(en="the duct cut off at the lesion", zh="胰管于病灶处截断")
-            if cut_off
-            else Text(en="no cut-off of the duct", zh="胰管未见截断")
-        )
+        blank.append(Text(en="cut-off of the duct", zh="胰管截断"))
     thick = None if lesion is None else lesion.thickness_upstream_mm
     thin = None if lesion is None else lesion.atrophy_upstream
-    if reading.atrophy_upstream is not None:
-        thin = reading.atrophy_upstream
     if thick is not None:
-        figure, beside = terms.mm(thick), _THIN.get(thin, Text.same(""))
+        figure = terms.mm(thick)
         told.append(
             Text(
-                en=f"parenchyma upstream {figure} thick{beside.en}",
-                zh=f"上游胰腺实质厚约 {figure}{beside.zh}",
+                en=f"gland with duct upstream {figure} thick", zh=f"上游胰腺（含胰管）厚约 {figure}"
             )
         )
+    if reading.atrophy_upstream is not None:
+        told.append(with_source(_ATROPHY[reading.atrophy_upstream], "reader"))
     elif thin is not None:
-        told.append(
-            Text(en="parenchyma upstream atrophic", zh="上游胰腺实质萎缩")
-            if thin
-            else Text(en="no atrophy upstream", zh="上游胰腺实质无萎缩")
-        )
-    if thin is None:
+        told.append(_ATROPHY[thin])
+    else:
         blank.append(Text(en="atrophy upstream", zh="上游实质萎缩"))
     return told, blank
 
 
-_THIN: Final[dict[bool | None, Text]] = {
-    True: Text(en=" (atrophic)", zh="（萎缩）"),
-    False: Text(en=" (not atrophic)", zh="（无萎缩）"),
+_CUT_OFF: Final = {
+    True: Text(en="the duct cut off at the lesion", zh="胰管于病灶处截断"),
+    False: Text(en="no cut-off of the duct", zh="胰管未见截断"),
+}
+_ATROPHY: Final = {
+    True: Text(en="parenchyma upstream atrophic", zh="上游胰腺实质萎缩"),
+    False: Text(en="no atrophy upstream", zh="上游胰腺实质无萎缩"),
+}
+_DILATED: Final = {
+    True: Text(en="main duct upstream dilated", zh="上游主胰管扩张"),
+    False: Text(en="main duct upstream not dilated", zh="上游主胰管无扩张"),
 }
 
 
@@ -219,7 +203,7 @@ def _vessels(which: Staged, *, several: bool) -> Text:
     for state in tumour.vessels:
         name, value = words.VESSELS[state.vessel], vessel_told(state)
         if value is not None:
-            told.append(headed(capital(name), value))
+            told.append(headed(terms.capital(name), value))
         if state.degrees is None:
             blank.append(name)
     if lesion is not None and tumour.phase is not Phase.PLAIN:
@@ -241,7 +225,7 @@ def _vessels(which: Staged, *, several: bool) -> Text:
 def _unnamed(contact: UnnamedContact) -> Text:
     """Vessels that a model drew without telling them apart: it counts for none of them."""
     figure = words.measured_contact(contact.degrees, contact.length_mm)
-    label = capital(contact.label)
+    label = terms.capital(contact.label)
     return Text(
         en=f"{label.en}, not told apart: {figure.en} (measured)",
         zh=f"{label.zh}（未区分）：{figure.zh}（测量所得）",
@@ -265,7 +249,7 @@ def _beyond(made: Template) -> list[Text]:
         if blank:
             lines.append(to_fill_in(blank))
         body = terms.joined(lines, en=" ", zh="")
-        said.append(body if group.key == "morphology" else headed(capital(group.title), body))
+        said.append(body if group.key == "morphology" else headed(terms.capital(group.title), body))
     return said
 
 

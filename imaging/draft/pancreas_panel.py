@@ -6,7 +6,17 @@ from imaging.draft import terms
 from imaging.draft.facts import Fact
 from imaging.guidelines import pancreas_words as words
 from imaging.language import Text
-from imaging.pancreatic import Contact, Gland, PancreaticLesion, Part, PhaseEstimate, Place
+from imaging.pancreatic import (
+    DILATED_MM,
+    Contact,
+    Duct,
+    Gland,
+    PancreaticLesion,
+    Part,
+    Phase,
+    PhaseEstimate,
+    Place,
+)
 
 RESEARCH_PLACES = Text(
     en="Research grade: where to look, no finding", zh="研究级：仅提示留意部位，并非所见"
@@ -55,7 +65,7 @@ def lesion_facts(lesion: PancreaticLesion) -> tuple[Fact, ...]:
         if lesion.delta_hu is not None:
             far = terms.number(lesion.delta_hu, sign=True)
             note = Text(en=f"{far} HU against the parenchyma", zh=f"与实质相差 {far} HU")
-        kind = words.ATTENUATIONS[lesion.attenuation]
+        kind = words.MEASURED_ATTENUATIONS[lesion.attenuation]
         rows.append(Fact("attenuation", _both("Attenuation", "密度"), kind, note))
     if lesion.phase is not None:
         rows.append(_phase(lesion.phase))
@@ -75,10 +85,12 @@ def lesion_facts(lesion: PancreaticLesion) -> tuple[Fact, ...]:
             note = _both("atrophic", "萎缩") if lesion.atrophy_upstream else None
         thick = Text.same(terms.mm(lesion.thickness_upstream_mm))
         rows.append(Fact("upstream", _both("Gland upstream", "上游胰腺厚度"), thick, note))
-    rows += [_contact(contact) for contact in lesion.contacts]
+    plain = lesion.phase is not None and lesion.phase.phase is Phase.PLAIN
+    rows += [_contact(contact, plain=plain) for contact in lesion.contacts]
     for unnamed in lesion.unnamed_contacts:
         told = words.measured_contact(unnamed.degrees, unnamed.length_mm)
-        rows.append(Fact("unnamed", unnamed.label, told, unnamed.why))
+        note = _not_counted(unnamed.why) if plain else unnamed.why
+        rows.append(Fact("unnamed", unnamed.label, told, note))
     return tuple(rows)
 
 
@@ -86,6 +98,18 @@ def part_named(part: Part) -> Text:
     """``Head of the pancreas``, for a title."""
     name = words.PARTS[part]
     return Text(en=f"{name.en} of the pancreas", zh=name.zh)
+
+
+def duct_state(duct: Duct) -> Text:
+    """Whether a duct that was seen is dilated; a wide one that does not count is not called so."""
+    if duct.dilated:
+        return _both("dilated", "扩张")
+    if duct.widest_mm is None or duct.widest_mm < DILATED_MM:
+        return _both("not dilated", "未见扩张")
+    return _both(
+        "wide along a short stretch only, or where the bile duct can't be told from it",
+        "仅短段增宽，或位于无法与胆总管区分处",
+    )
 
 
 def place_told(place: Place) -> Text:
@@ -107,8 +131,7 @@ def _duct(gland: Gland) -> Fact:
     if duct.widest_mm is None:
         return Fact("duct", label, _both("not seen", "未显示"), duct.why)
     width = terms.mm(duct.widest_mm)
-    state = _both("dilated", "扩张") if duct.dilated else _both("not dilated", "未见扩张")
-    told = [Text(en=f"up to {width}", zh=f"最宽 {width}"), state]
+    told = [Text(en=f"up to {width}", zh=f"最宽 {width}"), duct_state(duct)]
     if duct.cut_off_at is not None:
         at = words.PARTS[duct.cut_off_at]
         told.append(Text(en=f"cut off in the {at.en}", zh=f"于{at.zh}处截断"))
@@ -119,10 +142,17 @@ def _phase(estimate: PhaseEstimate) -> Fact:
     return Fact("phase", _both("Phase", "期相"), words.PHASES[estimate.phase], estimate.why)
 
 
-def _contact(contact: Contact) -> Fact:
-    label = words.VESSELS[contact.vessel]
-    told = NOT_MEASURED
+def _contact(contact: Contact, *, plain: bool) -> Fact:
+    told, note = NOT_MEASURED, contact.why
     if contact.degrees is not None:
         told = words.measured_contact(contact.degrees, contact.length_mm)
-    label = Text(en=label.en[:1].upper() + label.en[1:], zh=label.zh)
-    return Fact(contact.vessel.value, label, told, contact.why)
+        note = _not_counted(note) if plain else note
+    label = terms.capital(words.VESSELS[contact.vessel])
+    return Fact(contact.vessel.value, label, told, note)
+
+
+def _not_counted(why: Text) -> Text:
+    return Text(
+        en=f"does not count, because the CT is unenhanced; {why.en}",
+        zh=f"平扫 CT 所测，不计入；{why.zh}",
+    )

@@ -1,4 +1,4 @@
-"""The words and the number formats for nodules. Every output takes them from here."""
+"""The words for nodules and the formats of all numbers. Every output takes them from here."""
 
 from __future__ import annotations
 
@@ -69,6 +69,11 @@ def joined(parts: list[Text], en: str = ", ", zh: str = "，") -> Text:
     return Text(en=en.join(p.en for p in parts), zh=zh.join(p.zh for p in parts))
 
 
+def capital(text: Text) -> Text:
+    """With a capital."""
+    return Text(en=text.en[:1].upper() + text.en[1:], zh=text.zh)
+
+
 def number(value: float, digits: int = 0, *, sign: bool = False) -> str:
     """With thousands and a true minus sign; never "-0"."""
     rounded = round(value, digits) + 0.0
@@ -76,7 +81,7 @@ def number(value: float, digits: int = 0, *, sign: bool = False) -> str:
 
 
 def mm(value: float) -> str:
-    """A length of a nodule, to 0.1 mm."""
+    """A length, to 0.1 mm."""
     return f"{number(value, 1)} mm"
 
 

@@ -11,7 +11,7 @@ examination, ``assessment`` is the wording they share. ``brock`` is the publishe
 Of the pancreas, ``pancreas_values`` is the reader's own part, ``pancreas_tumour`` a lesion with
 what was measured and what the reader says, ``pancreas_table`` the NCCN's criteria in our words,
 ``pancreas_rows`` the rows a vessel may come to, ``pancreas_resectability`` the category,
-``pancreas_template`` the SAR/APA structured report; ``pancreas_words`` names parts and vessels,
+``pancreas_template`` the SAR/APA structured report; ``pancreas_words`` puts contact into bands,
 ``pancreas_facts`` words what is known and what is asked.
 
 ``apply`` brings it to a report; no module here
@@ -23,7 +23,7 @@ from imaging.guidelines.apply import (
     guided,
     overridden,
     pancreatic_lesions,
-    template_of,
+    staged_lesion,
     with_clinical,
     with_override,
     with_pancreas_reading,
@@ -55,7 +55,7 @@ __all__ = [
     "guided",
     "overridden",
     "pancreatic_lesions",
-    "template_of",
+    "staged_lesion",
     "with_clinical",
     "with_override",
     "with_pancreas_reading",

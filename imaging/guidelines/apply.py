@@ -12,8 +12,8 @@ from imaging.guidelines.fleischner_table import SOURCE as FLEISCHNER_SOURCE
 from imaging.guidelines.lesion import lesion_of
 from imaging.guidelines.lung_rads_table import SOURCE as LUNG_RADS_SOURCE
 from imaging.guidelines.pancreas_resectability import resectability
-from imaging.guidelines.pancreas_template import Template, structured_report, template
-from imaging.guidelines.pancreas_tumour import staged
+from imaging.guidelines.pancreas_template import structured_report
+from imaging.guidelines.pancreas_tumour import Staged, staged
 from imaging.guidelines.pancreas_values import PancreasReading
 from imaging.guidelines.risk import with_brock
 from imaging.guidelines.values import FLEISCHNER, LUNG_RADS, Clinical, Guidance, Override
@@ -82,12 +82,11 @@ def pancreatic_lesions(report: Report) -> tuple[Finding, ...]:
     return tuple(f for f in report.standing_findings if is_pancreatic(f))
 
 
-def template_of(report: Report) -> Template | None:
-    """The structured pancreas report, item by item; None where no pancreatic lesion stands."""
+def staged_lesion(report: Report) -> Staged | None:
+    """The pancreatic lesion that the guidelines stage; None where none stands, or in no CT."""
     if report.modality != "CT":
         return None
-    which = staged(pancreatic_lesions(report), report.pancreas_reading)
-    return None if which is None else template(which)
+    return staged(pancreatic_lesions(report), report.pancreas_reading)
 
 
 def _pancreas_guidance(report: Report) -> tuple[Guidance, ...]:

@@ -1,4 +1,4 @@
-"""What a guideline came to, before it is worded as a ``Guidance``; shared by both guidelines."""
+"""What a guideline came to, before it is worded as a ``Guidance``; shared by all of them."""
 
 from __future__ import annotations
 
@@ -145,7 +145,15 @@ def lesion_inputs(lesion: Lesion, *, whole_mm: bool = False) -> tuple[Input, ...
         core = _mm(lesion.solid_mm, whole_mm)
         told.append(said("Solid part, mean diameter", "实性成分平均直径", core, core, number))
     if lesion.spiculated:
-        told.append(said("Margin", "边缘", "spiculated, as measured", "毛刺（测量所得）", number))
+        told.append(
+            said(
+                "Margin",
+                "边缘",
+                "possibly spiculated, as measured",
+                "可能有毛刺（测量所得）",
+                number,
+            )
+        )
     if lesion.timing_told is not None:
         when = lesion.timing_told
         told.append(said("Over time", "随时间变化", when.en, when.zh, number))

@@ -9,17 +9,18 @@ from imaging.guidelines import pancreas_words as words
 from imaging.guidelines.assessment import joined, said
 from imaging.guidelines.pancreas_rows import Answer
 from imaging.guidelines.pancreas_tumour import BY_READER, MEASURED, By, Tumour, VesselState
+from imaging.guidelines.pancreas_values import Large, Liver
 from imaging.guidelines.values import Input
 from imaging.language import Text
 from imaging.pancreatic import Phase, Vessel
 
-_LIVER: Final = {
+_LIVER: Final[dict[Liver, Text]] = {
     "none": Text(en="no lesions", zh="未见病灶"),
     "likely-benign": Text(en="lesions likely benign", zh="病灶倾向良性"),
     "indeterminate": Text(en="indeterminate lesions", zh="性质待定病灶"),
     "suspicious": Text(en="lesions suspicious of metastasis", zh="可疑转移灶"),
 }
-_LARGE: Final = {
+_LARGE: Final[dict[Large, Text]] = {
     "none": Text(en="neither touched", zh="均未接触"),
     "ivc": Text(en="vena cava touched", zh="接触下腔静脉"),
     "aorta": Text(en="aorta touched", zh="接触主动脉"),
@@ -68,12 +69,12 @@ def vessel_told(state: VesselState) -> Text | None:
     return joined(parts) if parts else None
 
 
-def liver_told(liver: str) -> Text:
+def liver_told(liver: Liver) -> Text:
     """What the reader says of the liver."""
     return _LIVER[liver]
 
 
-def large_told(large: str) -> Text:
+def large_told(large: Large) -> Text:
     """What the reader says of aorta and vena cava."""
     return _LARGE[large]
 
@@ -89,9 +90,8 @@ def inputs_of(tumour: Tumour) -> tuple[Input, ...]:
 
     if tumour.part is not None:
         add("Part", "部位", with_source(words.PARTS[tumour.part], tumour.part_by))
-    if tumour.appearance is not None:
-        kind = words.ATTENUATIONS[tumour.appearance]
-        add("Appearance", "密度", with_source(kind, tumour.appearance_by))
+    if tumour.appearance_name is not None:
+        add("Appearance", "密度", with_source(tumour.appearance_name, tumour.appearance_by))
     if tumour.phase is not Phase.UNKNOWN:
         add("Phase", "期相", words.PHASES[tumour.phase])
     for state in tumour.vessels:
@@ -133,7 +133,7 @@ _ASKED: Final = {
         "{zh}轮廓是否规则未说明",
     ),
     "blocked": (
-        "whether the {en} is thrombosed or occluded is not said",
+        "whether there is thrombosis or occlusion of the {en} is not said",
         "{zh}有无栓子或闭塞未说明",
     ),
     "reconstructible": (

@@ -55,8 +55,8 @@ _CYSTIC_SAID: Final = Text(
     zh="医师判定病灶为囊性，而该标准仅适用于实性肿瘤",
 )
 _CYSTIC_MEASURED: Final = Text(
-    en="the lesion measures as cystic, and whether it is a solid tumour is not said",
-    zh="病灶测量呈囊性，是否为实性肿瘤未说明",
+    en="the lesion measures as fluid does, and whether it is a solid tumour is not said",
+    zh="病灶测量呈液体密度，是否为实性肿瘤未说明",
 )
 _IF_SOLID: Final = Text(en="If it is a solid adenocarcinoma", zh="若为实性腺癌")
 

@@ -10,19 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from imaging.guidelines import pancreas_table as table
 from imaging.guidelines.pancreas_table import Row
 from imaging.guidelines.pancreas_tumour import Side, Tumour
-from imaging.guidelines.pancreas_values import Degrees
+from imaging.guidelines.pancreas_values import Degrees, Large, Liver
 from imaging.pancreatic import Vessel
 
-Large = Literal["none", "ivc", "aorta"]
-Liver = Literal["none", "likely-benign", "indeterminate", "suspicious"]
-
-_DEGREES: Final[tuple[Degrees, ...]] = ("none", "up-to-180", "over-180")
-_LARGE: Final[tuple[Large, ...]] = ("none", "ivc", "aorta")
+_DEGREES: Final[tuple[Degrees, ...]] = get_args(Degrees)
+_LARGE: Final[tuple[Large, ...]] = get_args(Large)
 _EITHER: Final = (False, True)
 
 

@@ -137,7 +137,7 @@ VEIN_IRREGULAR: Final = _row(
 VEIN_BLOCKED: Final = _row(
     "vein-blocked", "borderline resectable", "any",
     "SMV or portal vein thrombosed or occluded, suitable vein above and below",
-    "肠系膜上静脉或门静脉栓塞或闭塞，远近端有合适静脉可供重建",
+    "肠系膜上静脉或门静脉内有栓子或闭塞，远近端有合适静脉可供重建",
 )  # fmt: skip
 IVC: Final = _row(
     "ivc", "borderline resectable", "any", "contact with the inferior vena cava", "接触下腔静脉",

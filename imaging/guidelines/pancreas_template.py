@@ -32,6 +32,20 @@ _RULE: Final = Text(
     zh="胰腺导管腺癌结构式报告：形态、动脉、静脉及胰腺外情况",
 )
 
+_CYSTIC: Final = {
+    True: Text(
+        en="whether this template applies, because it is for solid tumours and the reader calls "
+        "the lesion cystic",
+        zh="该模板是否适用（模板用于实性肿瘤，而医师判定病灶为囊性）",
+    ),
+    False: Text(
+        en="whether the lesion is solid, because it measures as fluid does and the template is "
+        "for solid tumours",
+        zh="病灶是否为实性（测量呈液体密度，而模板用于实性肿瘤）",
+    ),
+}
+"""By whether the reader says so."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -101,13 +115,7 @@ def structured_report(findings: Sequence[Finding], reading: PancreasReading) -> 
     made = template(which)
     missing = (*which.open, *(_blank(group) for group in made.blank))
     if which.tumour.appearance is Attenuation.CYSTIC:
-        missing = (
-            Text(
-                en="the lesion is cystic; the template is for solid tumours",
-                zh="病灶为囊性，该模板适用于实性肿瘤",
-            ),
-            *missing,
-        )
+        missing = (_CYSTIC[which.tumour.appearance_by == "reader"], *missing)
     if missing:
         left = joined(missing)
         advice = Text(
@@ -147,8 +155,8 @@ def _morphology(which: Staged) -> Group:
     tumour, lesion = which.tumour, which.finding.pancreatic
     reading = tumour.reading
     appearance = part = None
-    if tumour.appearance is not None:
-        appearance = with_source(words.ATTENUATIONS[tumour.appearance], tumour.appearance_by)
+    if tumour.appearance_name is not None:
+        appearance = with_source(tumour.appearance_name, tumour.appearance_by)
         if tumour.phase is not Phase.UNKNOWN:
             phase = words.PHASES[tumour.phase]
             appearance = Text(en=f"{appearance.en}, {phase.en}", zh=f"{appearance.zh}，{phase.zh}")

@@ -15,6 +15,7 @@ from imaging.guidelines import pancreas_words as words
 from imaging.guidelines.pancreas_values import Degrees, PancreasReading, VesselReading
 from imaging.language import Text
 from imaging.pancreatic import Attenuation, Contact, PancreaticLesion, Part, Phase, Vessel
+from imaging.pancreatic_names import ATTENUATIONS, MEASURED_ATTENUATIONS
 
 Side = Literal["head", "body-tail"]
 By = Literal["measured", "reader"]
@@ -51,7 +52,7 @@ class VesselState:
 
     vessel: Vessel
     degrees: Degrees | None = None
-    bands: tuple[Degrees, ...] = ("none", "up-to-180", "over-180")
+    bands: tuple[Degrees, ...] = get_args(Degrees)
     by: By | None = None
     told: Text | None = None
     dropped: bool = False
@@ -82,6 +83,14 @@ class Tumour:
     phase: Phase
     vessels: tuple[VesselState, ...]
     reading: PancreasReading
+
+    @property
+    def appearance_name(self) -> Text | None:
+        """Its appearance in words; None where it is not known."""
+        if self.appearance is None:
+            return None
+        by_reader = self.appearance_by == "reader"
+        return (ATTENUATIONS if by_reader else MEASURED_ATTENUATIONS)[self.appearance]
 
     @property
     def sides(self) -> tuple[Side, ...]:

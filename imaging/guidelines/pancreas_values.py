@@ -15,6 +15,10 @@ from imaging.pancreatic import Part, Vessel
 
 Degrees = Literal["none", "up-to-180", "over-180"]
 """How much of a vessel's circumference is touched; 180 degrees themselves are ``up-to-180``."""
+Large = Literal["none", "ivc", "aorta"]
+"""Which of the large vessels is touched; ``aorta``: whether or not the IVC is touched as well."""
+Liver = Literal["none", "likely-benign", "indeterminate", "suspicious"]
+"""Lesions of the liver, as the reader judges them."""
 
 
 class _Value(BaseModel):
@@ -69,11 +73,11 @@ class PancreasReading(_Value):
         description="replaced or accessory right hepatic, replaced common hepatic artery, or its "
         "origin; none: there is no such artery, or it is free",
     )
-    aorta_or_ivc_contact: Literal["none", "ivc", "aorta"] | None = Field(
+    aorta_or_ivc_contact: Large | None = Field(
         default=None, description="aorta: whether or not the IVC is touched as well"
     )
     collaterals: bool | None = Field(default=None, description="venous")
-    liver_lesions: Literal["none", "likely-benign", "indeterminate", "suspicious"] | None = None
+    liver_lesions: Liver | None = None
     nodes_suspicious: bool | None = Field(default=None, description="regional ones")
     distant_nodes: bool | None = Field(
         default=None, description="suspicious ones beyond the regional nodes"

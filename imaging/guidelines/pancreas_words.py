@@ -1,4 +1,4 @@
-"""What the parts, vessels and appearances of a pancreas are called, in both languages."""
+"""Contact with a vessel in bands and in words; the names of parts and vessels beside it."""
 
 from __future__ import annotations
 
@@ -8,36 +8,14 @@ from typing import Final
 from imaging.guidelines.pancreas_values import Degrees
 from imaging.guidelines.rounding import to_tenth, to_whole
 from imaging.language import Text
-from imaging.pancreatic import Attenuation, Part, Phase, Vessel
+from imaging.pancreatic import Vessel
+from imaging.pancreatic_names import MEASURED_ATTENUATIONS as MEASURED_ATTENUATIONS
+from imaging.pancreatic_names import PARTS as PARTS
+from imaging.pancreatic_names import PHASES as PHASES
+from imaging.pancreatic_names import VESSELS as VESSELS
 
-PARTS: Final[dict[Part, Text]] = {
-    Part.HEAD: Text(en="head", zh="胰头"),
-    Part.UNCINATE: Text(en="uncinate process", zh="胰腺钩突"),
-    Part.NECK: Text(en="neck", zh="胰颈"),
-    Part.BODY: Text(en="body", zh="胰体"),
-    Part.TAIL: Text(en="tail", zh="胰尾"),
-}
-VESSELS: Final[dict[Vessel, Text]] = {
-    Vessel.SMA: Text(en="superior mesenteric artery", zh="肠系膜上动脉"),
-    Vessel.COELIAC: Text(en="coeliac axis", zh="腹腔干"),
-    Vessel.CHA: Text(en="common hepatic artery", zh="肝总动脉"),
-    Vessel.SMV: Text(en="superior mesenteric vein", zh="肠系膜上静脉"),
-    Vessel.PV: Text(en="portal vein", zh="门静脉"),
-}
 ARTERIES: Final = (Vessel.SMA, Vessel.COELIAC, Vessel.CHA)
 VEINS: Final = (Vessel.SMV, Vessel.PV)
-PHASES: Final[dict[Phase, Text]] = {
-    Phase.PLAIN: Text(en="unenhanced", zh="平扫"),
-    Phase.ARTERIAL: Text(en="arterial or pancreatic phase", zh="动脉期或胰腺期"),
-    Phase.PORTAL: Text(en="portal-venous phase", zh="门静脉期"),
-    Phase.UNKNOWN: Text(en="phase not known", zh="期相不明"),
-}
-ATTENUATIONS: Final[dict[Attenuation, Text]] = {
-    Attenuation.HYPO: Text(en="hypoattenuating", zh="低密度"),
-    Attenuation.ISO: Text(en="isoattenuating", zh="等密度"),
-    Attenuation.HYPER: Text(en="hyperattenuating", zh="高密度"),
-    Attenuation.CYSTIC: Text(en="cystic", zh="囊性"),
-}
 CONTACTS: Final[dict[Degrees, Text]] = {
     "none": Text(en="no contact", zh="无接触"),
     "up-to-180": Text(en="contact of 180° or less", zh="接触 ≤180°"),

@@ -5,8 +5,9 @@ Rooms: ``seg`` (masks as DICOM Segmentation), ``rtstruct`` (the same as contours
 ``groups`` the measurement groups of an SR; ``nodules`` and ``pancreas`` what they
 say of these; ``html`` the report as a page, ``profile_chart`` the pancreas' chart in it,
 ``key_images`` its pictures; ``codes`` (``nodule_codes``, ``pancreas_codes``) holds the coded
-concepts, ``guidance`` a guideline's category as content, ``wording`` the sentences all
-of them say, ``source`` what a derived object takes from its source images.
+concepts, ``guidance`` a guideline's category as content, ``urgent`` the document's priority,
+``wording`` the sentences all of them say, ``source`` what a derived object takes from its
+source images.
 """
 
 from imaging.objects.html import render_report

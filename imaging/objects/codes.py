@@ -43,6 +43,9 @@ PROCEDURE_REPORTED = Code("121058", "DCM", "Procedure reported")
 COMMENT = Code("121106", "DCM", "Comment")
 IMPRESSION = Code("121073", "DCM", "Impression")
 PATH = Code("121055", "DCM", "Path")
+PRIORITY = Code("260870009", "SCT", "Priority")
+URGENT = Code("103391001", "SCT", "Urgent")
+"""Of a document whose study is flagged, and its value (SNOMED CT attribute and qualifier)."""
 
 PROCEDURES = {
     "CT": Code("25045-6", "LN", "CT unspecified body region"),
@@ -101,6 +104,8 @@ _CHINESE: dict[tuple[str, str], str] = (
         ("111242", "DCM"): "全部算法成功；有所见",
         ("121106", "DCM"): "备注",
         ("121073", "DCM"): "印象",
+        ("260870009", "SCT"): "优先级",
+        ("103391001", "SCT"): "紧急",
     }
     | nodule_codes.CHINESE
     | pancreas_codes.CHINESE

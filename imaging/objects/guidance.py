@@ -21,7 +21,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from imaging.draft import terms
-from imaging.draft.facts import category_text
+from imaging.draft.facts import category_text, guideline_name
 from imaging.draft.sentences import comparison_sentence
 from imaging.guidelines.values import LUNG_RADS, Guidance, Input, Override
 from imaging.language import Language, Text
@@ -53,18 +53,18 @@ def category_code(guideline: str, category: str) -> Code | None:
 
 
 def _computed(guidance: Guidance, language: Language) -> ContentItem:
-    name, category = guidance.guideline, guidance.category
+    name, category = guideline_name(guidance.guideline), guidance.category
     if category is None:
         cannot = guidance.recommendation
-        told = Text(en=f"{name}: {cannot.en}", zh=f"{name}：{cannot.zh}")
+        told = Text(en=f"{name.en}: {cannot.en}", zh=f"{name.zh}：{cannot.zh}")
         return _text(c.COMMENT, told.in_(language), _CONTAINS)
-    item = _category(name, category, language)
-    spoken = category_text(name, category)
+    item = _category(guidance.guideline, category, language)
+    spoken = category_text(guidance.guideline, category)
     inputs = terms.joined([_told(i) for i in guidance.inputs], en="; ", zh="；")
     rule = guidance.rule
     why = Text(
-        en=f"{name}, {spoken.en}. {rule.en}. {inputs.en}. ({guidance.source})",
-        zh=f"{name}，{spoken.zh}。{rule.zh}。{inputs.zh}。（{guidance.source}）",
+        en=f"{name.en}, {spoken.en}. {rule.en}. {inputs.en}. ({guidance.source})",
+        zh=f"{name.zh}，{spoken.zh}。{rule.zh}。{inputs.zh}。（{guidance.source}）",
     )
     item.ContentSequence = ContentSequence(
         [
@@ -76,12 +76,15 @@ def _computed(guidance: Guidance, language: Language) -> ContentItem:
 
 
 def _override(override: Override, guidance: Guidance, language: Language) -> ContentItem:
-    computed, reason = guidance.category, override.reason.strip()
-    own = f"{override.guideline}, {override.category}"
+    reason, guideline = override.reason.strip(), override.guideline
+    name, own = guideline_name(guideline), category_text(guideline, override.category)
+    computed = Text(en="none", zh="无")
+    if guidance.category is not None:
+        computed = category_text(guideline, guidance.category)
     told = Text(
-        en=f"{own}. Radiologist's assessment in place of the computed {computed or 'none'}. "
-        f"{reason}",
-        zh=f"{own}。医师判定，软件计算结果为：{computed or '无'}。{reason}",
+        en=f"{name.en}, {own.en}. Radiologist's assessment in place of the computed "
+        f"{computed.en}. {reason}",
+        zh=f"{name.zh}，{own.zh}。医师判定，软件计算结果为：{computed.zh}。{reason}",
     )
     item = _category(override.guideline, override.category, language)
     item.ContentSequence = ContentSequence(
@@ -105,8 +108,9 @@ def _category(guideline: str, category: str, language: Language) -> ContentItem:
     code = category_code(guideline, category)
     if code is not None:
         return CodeContentItem(n.LUNG_RADS, code, _CONTAINS)
-    told = category_text(guideline, category).in_(language)
-    return _text(n.RECOMMENDATION, f"{guideline}: {told}", _CONTAINS)
+    name, spoken = guideline_name(guideline), category_text(guideline, category)
+    told = Text(en=f"{name.en}: {spoken.en}", zh=f"{name.zh}：{spoken.zh}")
+    return _text(n.RECOMMENDATION, told.in_(language), _CONTAINS)
 
 
 def _text(name: Code, value: str, relationship: RelationshipTypeValues) -> TextContentItem:

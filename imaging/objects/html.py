@@ -172,7 +172,7 @@ def _template() -> Template:
         place_told=pancreas_panel.place_told, part_named=pancreas_panel.part_named,
         NO_PLACES=pancreas_panel.NO_PLACES,
         RESEARCH_PLACES=pancreas_panel.RESEARCH_PLACES, profile_chart=profile_chart,
-        SAR_APA=SAR_APA,
+        SAR_APA=SAR_APA, guideline_name=facts.guideline_name,
     )  # fmt: skip
     return environment.get_template("report.html")
 

@@ -26,6 +26,7 @@ WINDOW = (-600.0, 1500.0)
 _LETTERS = (("R", "L"), ("A", "P"), ("F", "H"))
 _OUTLINE = (255, 196, 61)
 _AXIS = (105, 210, 231)
+_ORGAN = (110, 205, 130)
 _TEXT = (225, 232, 236)
 _SMOOTH = 2
 """Lines are drawn on a canvas this many times larger and reduced, which smooths them."""
@@ -122,6 +123,7 @@ def render_slice(
     k: int,
     outlines: Sequence[Outline] = (),
     *,
+    organs: Sequence[Outline] = (),
     circles: Sequence[Circle] = (),
     window: tuple[float, float] = WINDOW,
     height_px: int = 768,
@@ -134,6 +136,7 @@ def render_slice(
         k: slice index.
         outlines: drawn where they belong to this slice's image; with a computed volume (no
             sources) all of them.
+        organs: outlines of structures, drawn alike in another colour.
         circles: places to look at, drawn dashed and without colour where the slice meets them.
         window: centre and width.
         height_px: height of the picture; the width follows from the slice.
@@ -149,16 +152,10 @@ def render_slice(
         raise IndexError(f"slice {k} of {volume.grid.shape[0]}")
     view = _whole_view(volume.grid, height_px)
     pen = _Pen(_canvas(volume, k, view, window))
-    source = volume.sources[k] if volume.sources else None
-    for outline in outlines:
-        image = outline.image
-        if volume.sources and (
-            source is None
-            or (image.sop_instance_uid, image.frame_number)
-            != (source.sop_instance_uid, source.frame_number)
-        ):
-            continue
-        pen.outline(view.place(np.asarray(outline.points)), width=1.6)
+    for drawn, colour in ((organs, _ORGAN), (outlines, _OUTLINE)):
+        for outline in drawn:
+            if _lies_on(outline, volume, k):
+                pen.outline(view.place(np.asarray(outline.points)), width=1.6, colour=colour)
     for circle in circles:
         at = volume.grid.to_index(np.asarray(circle.centre_lps_mm))
         if abs(at[0] - k) * volume.grid.spacing_mm[0] <= circle.radius_mm:
@@ -169,6 +166,15 @@ def render_slice(
         pen.scale_bar(view)
         pen.label(_slice_label(volume, k))
     return _png(pen.done())
+
+
+def _lies_on(outline: Outline, volume: Volume, k: int) -> bool:
+    if not volume.sources:
+        return True
+    source, image = volume.sources[k], outline.image
+    return source is not None and (image.sop_instance_uid, image.frame_number) == (
+        source.sop_instance_uid, source.frame_number,
+    )  # fmt: skip
 
 
 def _to_image(grid: Grid, lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -258,11 +264,16 @@ class _Pen:
     def _scaled(self, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
         return [(x * _SMOOTH, y * _SMOOTH) for x, y in points]
 
-    def outline(self, points: Sequence[tuple[float, float]], width: float) -> None:
+    def outline(
+        self,
+        points: Sequence[tuple[float, float]],
+        width: float,
+        colour: tuple[int, int, int] = _OUTLINE,
+    ) -> None:
         closed = self._scaled([*points, points[0], points[1 % len(points)]])
         thick = max(1, round(width * self._unit))
         self._draw.line(closed, fill=(0, 0, 0, 150), width=thick + 2 * _SMOOTH, joint="curve")
-        self._draw.line(closed, fill=(*_OUTLINE, 255), width=thick, joint="curve")
+        self._draw.line(closed, fill=(*colour, 255), width=thick, joint="curve")
 
     def dashed(self, middle: tuple[float, float], radius: float) -> None:
         """A circle in sixteen dashes."""

@@ -3,8 +3,8 @@
 DICOM's own context groups come first (PS3.16: CID 6126 and 6170 for places, 6133 and 6134 for
 change, 6141 for attenuation, 7464 for derivations, 225 for uncertainty, 7470 for lengths);
 RadLex where DICOM has no term (composition and margin of a nodule, Lung-RADS categories);
-SNOMED CT's lobes, which name their side. Two figures of a comparison have no standard term:
-they stand under our own scheme.
+SNOMED CT's lobes, which name their side. Two figures of a comparison have no standard term, and
+a margin that may be spiculated is not RadLex' spiculated one: these stand under our own scheme.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ MARGIN = Code("RID5972", "RADLEX", "margin")
 MARGINS = {
     Margin.SMOOTH: Code("RID5714", "RADLEX", "smooth margin"),
     Margin.LOBULATED: Code("RID5711", "RADLEX", "lobular margin"),
-    Margin.SPICULATED: Code("RID5713", "RADLEX", "spiculated margin"),
+    # The measure calls too many: RID5713, spiculated margin, is for a reader to say.
+    Margin.SPICULATED: Code("MIRREG", OWN_SCHEME, "irregular, possibly spiculated margin"),
     Margin.ILL_DEFINED: Code("RID5709", "RADLEX", "indistinct margin"),
 }
 
@@ -159,7 +160,7 @@ CHINESE: dict[tuple[str, str], str] = {
         (MARGIN, "边缘"),
         (MARGINS[Margin.SMOOTH], "边缘光滑"),
         (MARGINS[Margin.LOBULATED], "边缘分叶"),
-        (MARGINS[Margin.SPICULATED], "边缘毛刺"),
+        (MARGINS[Margin.SPICULATED], "边缘不规则，可能有毛刺"),
         (MARGINS[Margin.ILL_DEFINED], "边缘模糊"),
         (PROBABILITY_OF_CANCER, "癌症概率"),
         (PROBABILITY, "概率"),

@@ -7,26 +7,15 @@ switched them on, a comment names them as what they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from highdicom.sr import (
-    CodeContentItem,
-    ContentItem,
-    ContentSequence,
-    FindingSite,
-    Measurement,
-    QualitativeEvaluation,
-    RelationshipTypeValues,
-    TextContentItem,
-)
+from highdicom.sr import FindingSite, Measurement, QualitativeEvaluation
 
 from imaging.draft.gland import gland_sentences
-from imaging.language import Language
+from imaging.language import Language, Text
 from imaging.objects import codes as c
 from imaging.objects import nodule_codes as n
 from imaging.objects import pancreas_codes as p
 from imaging.objects.nodules import measured
-from imaging.pancreatic import Gland, PancreaticLesion, Part, PhaseEstimate
+from imaging.pancreatic import Gland, PancreaticLesion, Part, Phase, PhaseEstimate
 from imaging.report import Report
 
 
@@ -66,7 +55,10 @@ def gland_comments(report: Report, gland: Gland, language: Language) -> list[str
 
 
 def lesion_measurements(lesion: PancreaticLesion) -> list[Measurement]:
-    """Its three axes, its density against the parenchyma, the duct upstream, the vessels."""
+    """Its three axes, its density against the parenchyma, duct and gland upstream, the vessels.
+
+    An unenhanced CT shows no vessel's wall: contact measured there counts for nothing.
+    """
     axes = zip((p.LENGTH, p.WIDTH, p.DEPTH), lesion.axes_mm, strict=True)
     items = [measured(name, axis, c.MM, digits=1) for name, axis in axes]
     if lesion.delta_hu is not None:
@@ -74,19 +66,25 @@ def lesion_measurements(lesion: PancreaticLesion) -> list[Measurement]:
     if lesion.duct_upstream_mm is not None:
         items.append(_duct(lesion.duct_upstream_mm))
     if lesion.thickness_upstream_mm is not None:
-        items.append(measured(p.THICKNESS, lesion.thickness_upstream_mm, c.MM, digits=1))
+        thickness = lesion.thickness_upstream_mm
+        items.append(
+            measured(
+                p.THICKNESS, thickness, c.MM, digits=1, derivation=n.MEDIAN, site=p.PANCREAS
+            )
+        )  # fmt: skip
     for contact in lesion.contacts:
-        if contact.degrees is None:  # no vessel was segmented: left to the reader
+        if contact.degrees is None or _plain(lesion):  # left to the reader
             continue
         site = p.VESSELS[contact.vessel]
         items.append(measured(p.ANGLE, contact.degrees, p.DEGREES, digits=0, site=site))
         if contact.length_mm is not None and contact.degrees > 0:
-            items.append(measured(p.LENGTH, contact.length_mm, c.MM, digits=1, site=site))
+            length = contact.length_mm
+            items.append(measured(p.CONTACT_LENGTH, length, c.MM, digits=1, site=site))
     return items
 
 
 def lesion_evaluations(lesion: PancreaticLesion) -> list[QualitativeEvaluation]:
-    """Hypo-, iso- or hyperattenuating or cystic, and in which phase."""
+    """Hypo-, iso- or hyperattenuating or as dense as fluid, and in which phase."""
     told = []
     if lesion.attenuation is not None:
         value = p.ATTENUATIONS[lesion.attenuation]
@@ -96,23 +94,18 @@ def lesion_evaluations(lesion: PancreaticLesion) -> list[QualitativeEvaluation]:
 
 def lesion_comments(lesion: PancreaticLesion, language: Language) -> list[str]:
     """What a reader must know of these measurements."""
-    unnamed = [f"{u.label.in_(language)}: {u.why.in_(language)}" for u in lesion.unnamed_contacts]
-    return [*unnamed, *(text.in_(language) for text in lesion.told)]
+    told: list[Text] = []
+    if not _plain(lesion):
+        told += [contact.why for contact in lesion.contacts if contact.degrees]
+        told += [
+            Text(en=f"{u.label.en}: {u.why.en}", zh=f"{u.label.zh}：{u.why.zh}")
+            for u in lesion.unnamed_contacts
+        ]
+    return [text.in_(language) for text in (*told, *lesion.told)]
 
 
-def urgency_items(report: Report, language: Language) -> Iterator[ContentItem]:
-    """That a validated model asks for the study to be read first, and why.
-
-    A priority, no diagnosis; where the reader rejected what raised it, nothing.
-    """
-    if report.urgency is None or not report.urgent:
-        return
-    item = CodeContentItem(p.PRIORITY, p.URGENT, RelationshipTypeValues.CONTAINS)
-    why = report.urgency.why.in_(language)
-    item.ContentSequence = ContentSequence(
-        [TextContentItem(c.COMMENT, why, RelationshipTypeValues.HAS_PROPERTIES)]
-    )
-    yield item
+def _plain(lesion: PancreaticLesion) -> bool:
+    return lesion.phase is not None and lesion.phase.phase is Phase.PLAIN
 
 
 def _duct(width_mm: float) -> Measurement:

@@ -11,7 +11,6 @@ from typing import Final
 
 from pydicom.sr.coding import Code
 
-from imaging import urgency
 from imaging.objects.nodule_codes import OWN_SCHEME
 from imaging.pancreatic import Attenuation, Part, Phase, Vessel
 
@@ -48,12 +47,14 @@ VESSELS: Final = {
 THICKNESS = Code("GTHICK", OWN_SCHEME, "Thickness across the centre line")
 DELTA = Code("DATT", OWN_SCHEME, "Attenuation less that of the parenchyma")
 ANGLE = Code("VCONTACT", OWN_SCHEME, "Contact with the circumference of a vessel")
+CONTACT_LENGTH = Code("VCONTLEN", OWN_SCHEME, "Length of contact along a vessel")
 ATTENUATION_KIND = Code("ATTKIND", OWN_SCHEME, "Attenuation against the parenchyma")
 ATTENUATIONS: Final = {
     Attenuation.HYPO: Code("ATTHYPO", OWN_SCHEME, "Hypoattenuating"),
     Attenuation.ISO: Code("ATTISO", OWN_SCHEME, "Isoattenuating"),
     Attenuation.HYPER: Code("ATTHYPER", OWN_SCHEME, "Hyperattenuating"),
-    Attenuation.CYSTIC: Code("ATTCYST", OWN_SCHEME, "Cystic"),
+    # Measured as fluid is; a necrosis measures alike, so that it names no cyst.
+    Attenuation.CYSTIC: Code("ATTFLUID", OWN_SCHEME, "Attenuation of fluid"),
 }
 PHASE = Code("CPHASE", OWN_SCHEME, "Phase of contrast, estimated from densities")
 PHASES: Final = {
@@ -63,12 +64,7 @@ PHASES: Final = {
 }
 """A phase that is not known has no value."""
 
-# the document's priority
-PRIORITY = Code(*urgency.PRIORITY[:2], urgency.PRIORITY[2].en)
-URGENT = Code(*urgency.URGENT[:2], urgency.URGENT[2].en)
-
 # units
-ML = Code("ml", "UCUM", "ml")
 DEGREES = Code("deg", "UCUM", "degree")
 
 CHINESE: dict[tuple[str, str], str] = {
@@ -80,7 +76,7 @@ CHINESE: dict[tuple[str, str], str] = {
         (MAXIMUM, "最大值"),
         (MINIMUM, "最小值"),
         (PANCREAS, "胰腺"),
-        (DUCT, "主胰管"),
+        (DUCT, "胰管"),
         (PARTS[Part.HEAD], "胰头"),
         (PARTS[Part.BODY], "胰体"),
         (PARTS[Part.TAIL], "胰尾"),
@@ -94,17 +90,16 @@ CHINESE: dict[tuple[str, str], str] = {
         (THICKNESS, "垂直于中心线的厚度"),
         (DELTA, "与胰腺实质的 CT 值差"),
         (ANGLE, "与血管周径的接触角度"),
+        (CONTACT_LENGTH, "沿血管的接触长度"),
         (ATTENUATION_KIND, "相对于胰腺实质的密度"),
         (ATTENUATIONS[Attenuation.HYPO], "低密度"),
         (ATTENUATIONS[Attenuation.ISO], "等密度"),
         (ATTENUATIONS[Attenuation.HYPER], "高密度"),
-        (ATTENUATIONS[Attenuation.CYSTIC], "囊性"),
+        (ATTENUATIONS[Attenuation.CYSTIC], "液体密度"),
         (PHASE, "增强期相（依密度估计）"),
         (PHASES[Phase.PLAIN], "平扫"),
         (PHASES[Phase.ARTERIAL], "动脉期或胰腺期"),
         (PHASES[Phase.PORTAL], "门静脉期"),
-        (PRIORITY, urgency.PRIORITY[2].zh),
-        (URGENT, urgency.URGENT[2].zh),
     )
 }
 """Chinese meanings, by value and scheme."""

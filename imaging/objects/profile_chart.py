@@ -12,9 +12,9 @@ from typing import Final
 
 from markupsafe import Markup
 
-from imaging.guidelines.pancreas_words import PARTS
 from imaging.language import Language, Text
 from imaging.pancreatic import Part, ProfilePoint
+from imaging.pancreatic_names import PARTS
 
 _WIDTH, _HEIGHT = 640, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 628, 26, 172

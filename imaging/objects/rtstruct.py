@@ -86,9 +86,9 @@ def make_rtstruct(
     if not source_headers:
         raise ValueError("an RTSTRUCT needs the header of at least one source image")
     drawn = [
-        (marked, regions[marked.tracking_uid])
-        for marked in _with_masks(report, regions, slices)
-        if regions[marked.tracking_uid].voxels.any()
+        (marked, region)
+        for marked, region in _with_masks(report, regions, slices)
+        if region.voxels.any()
     ]
     if not drawn:
         raise NothingToEncode("nothing that stands has a voxel: there is no RTSTRUCT to make")
@@ -128,7 +128,7 @@ def interpreted_type(report: Report, marked: Finding | Structure) -> str:
 
 def _with_masks(
     report: Report, regions: Mapping[str, Region], slices: Sequence[SourceSlice | None]
-) -> Iterator[Finding | Structure]:
+) -> Iterator[tuple[Finding | Structure, Region]]:
     first: Grid | None = None
     for marked in report.segmented:
         region = regions.get(marked.tracking_uid)
@@ -139,7 +139,7 @@ def _with_masks(
         first = first or region.within
         if not region.within.same_as(first):
             raise ValueError("the masks of one report must lie on one grid")
-        yield marked
+        yield marked, region
 
 
 def _object(report: Report, frame: str) -> Dataset:
@@ -218,8 +218,10 @@ def _roi(
 
 
 def _segment(marked: Finding | Structure, seg: Dataset | None) -> Dataset | None:
-    for segment in () if seg is None else seg.SegmentSequence:
-        if seg is not None and segment.get("TrackingUID") == marked.tracking_uid:
+    if seg is None:
+        return None
+    for segment in seg.SegmentSequence:
+        if segment.get("TrackingUID") == marked.tracking_uid:
             item = _reference(SegmentationStorage, seg.SOPInstanceUID)
             item.ReferencedSegmentNumber = int(segment.SegmentNumber)
             return item
@@ -279,8 +281,8 @@ def _observation(report: Report, number: int, marked: Finding | Structure) -> Da
     ]
     item.RTROIIdentificationCodeSequence = [_code(_english(marked.label))]
     item.RTROIInterpretedType = kind
-    by_reader = kind == "GTV" and report.signature is not None
-    item.ROIInterpreter = report.signature.name if by_reader and report.signature else ""
+    reader = report.signature if kind == "GTV" else None
+    item.ROIInterpreter = "" if reader is None else reader.name
     return item
 
 

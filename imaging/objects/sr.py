@@ -36,7 +36,6 @@ from imaging.language import Language
 from imaging.objects import codes as c
 from imaging.objects.groups import lesion_groups, organ_group
 from imaging.objects.guidance import guidance_items
-from imaging.objects.pancreas import urgency_items
 from imaging.objects.source import (
     MANUFACTURER,
     NOT_FOR_CLINICAL_USE,
@@ -46,6 +45,7 @@ from imaging.objects.source import (
     series_description,
     series_number,
 )
+from imaging.objects.urgent import urgency_items
 from imaging.objects.wording import (
     no_findings,
     preliminary_statement,

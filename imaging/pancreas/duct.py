@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from imaging.geometry import Points
 from imaging.pancreas.centreline import Line
 from imaging.pancreas.ridges import Ridges
+from imaging.pancreatic import DILATED_MM
 
 STATION_MM: Final = 2.0
 CHOICES: Final = 10
@@ -29,7 +30,6 @@ JUMP_COST: Final = 0.35
 LARGEST_GAIN: Final = 2.0
 MEDIAN: Final = 5
 """Neighbouring stations whose median width stands in the profile."""
-DILATED_MM: Final = 4.0
 DILATED_LENGTH_MM: Final = 10.0
 
 

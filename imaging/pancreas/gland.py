@@ -15,12 +15,21 @@ from imaging.language import Text
 from imaging.pancreas import wording
 from imaging.pancreas.centreline import Line, centre_line
 from imaging.pancreas.density import Density, parenchyma
-from imaging.pancreas.duct import DILATED_MM, DuctChain, chain
+from imaging.pancreas.duct import DuctChain, chain
 from imaging.pancreas.parts import PARTS, Landmarks, Parts, divide, landmarks_of
 from imaging.pancreas.ridges import dark_ridges, duct_ridges
 from imaging.pancreas.shape import on_box, shape_of, union
 from imaging.pancreas.thickness import Thickness, thickness_along
-from imaging.pancreatic import Duct, Fitness, Gland, Part, PhaseEstimate, Place, ProfilePoint
+from imaging.pancreatic import (
+    DILATED_MM,
+    Duct,
+    Fitness,
+    Gland,
+    Part,
+    PhaseEstimate,
+    Place,
+    ProfilePoint,
+)
 from imaging.volume import Region, Volume
 
 LINE_MM: Final = 2.0

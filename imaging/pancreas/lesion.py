@@ -27,6 +27,7 @@ from imaging.pancreatic import (
     UnnamedContact,
     Vessel,
 )
+from imaging.pancreatic_names import VESSELS
 from imaging.volume import Region, Volume
 
 ALIKE_HU: Final = 10.0
@@ -223,7 +224,7 @@ def _apart(lesion: Region, anatomy: Anatomy) -> float:
 
 def _contact(lesion: Region, vessel: Vessel, known: Vessels) -> Contact:
     mask = known.named.get(vessel)
-    name = wording.VESSEL_NAMES[vessel]
+    name = VESSELS[vessel]
     if mask is None:
         among = next((u.label for u in known.unnamed if vessel in u.holds), None)
         return Contact(vessel=vessel, degrees=None, why=wording.no_contact_known(vessel, among))

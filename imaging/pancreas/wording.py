@@ -4,21 +4,7 @@ from __future__ import annotations
 
 from imaging.language import Text
 from imaging.pancreatic import Attenuation, Part, Phase, Vessel
-
-PART_NAMES: dict[Part, Text] = {
-    Part.HEAD: Text(en="head", zh="胰头"),
-    Part.UNCINATE: Text(en="uncinate process", zh="钩突"),
-    Part.NECK: Text(en="neck", zh="胰颈"),
-    Part.BODY: Text(en="body", zh="胰体"),
-    Part.TAIL: Text(en="tail", zh="胰尾"),
-}
-VESSEL_NAMES: dict[Vessel, Text] = {
-    Vessel.SMA: Text(en="superior mesenteric artery", zh="肠系膜上动脉"),
-    Vessel.COELIAC: Text(en="coeliac axis", zh="腹腔干"),
-    Vessel.CHA: Text(en="common hepatic artery", zh="肝总动脉"),
-    Vessel.SMV: Text(en="superior mesenteric vein", zh="肠系膜上静脉"),
-    Vessel.PV: Text(en="portal vein", zh="门静脉"),
-}
+from imaging.pancreatic_names import PARTS, VESSELS
 
 
 def crumbs(ml: float) -> Text:
@@ -40,8 +26,8 @@ def gaps() -> Text:
 
 def missing(which: tuple[Part, ...]) -> Text:
     """The mask ends short of the head or the tail."""
-    en = " and ".join(PART_NAMES[part].en for part in which)
-    zh = "、".join(PART_NAMES[part].zh for part in which)
+    en = " and ".join(PARTS[part].en for part in which)
+    zh = "、".join(PARTS[part].zh for part in which)
     return Text(
         en=f"the mask does not reach the {en}: volume, length and parts are those of a piece",
         zh=f"分割未包括{zh}：体积、长度和分部仅代表部分胰腺",
@@ -97,8 +83,8 @@ def duct(
 
 def lesion_part(shares: list[tuple[Part, float]], why: Text) -> Text:
     """Which parts a lesion lies in; shares of its volume, the largest first."""
-    en = ", ".join(f"{100 * share:.0f} % in the {PART_NAMES[p].en}" for p, share in shares)
-    zh = "，".join(f"{PART_NAMES[p].zh} {100 * share:.0f}%" for p, share in shares)
+    en = ", ".join(f"{100 * share:.0f} % in the {PARTS[p].en}" for p, share in shares)
+    zh = "，".join(f"{PARTS[p].zh} {100 * share:.0f}%" for p, share in shares)
     return Text(en=f"{en}; {why.en}", zh=f"{zh}；{why.zh}")
 
 
@@ -170,7 +156,7 @@ def contact(name: Text, degrees: float, length_mm: float) -> Text:
 
 def no_contact_known(vessel: Vessel, drawn: Text | None) -> Text:
     """Why contact with a vessel was left to the reader."""
-    name = VESSEL_NAMES[vessel]
+    name = VESSELS[vessel]
     if drawn is None:
         return Text(
             en=f"no model segmented the {name.en}: for the reader to say",

@@ -15,6 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from imaging.block_matching import best_match, cube_offsets, evenly_along, strongest_of_cells
 from imaging.geometry import Point, Points
 from imaging.lungs import LungMask
 from imaging.priors.alignment import Alignment, sample
@@ -108,14 +109,14 @@ class Structures:
         """
         here = _clipped(current, lungs)
         places = _places(here, lungs)
-        around = places[:, None, None, None] + _cube(2 * HALF + 1) * SPACING_MM
+        around = places[:, None, None, None] + cube_offsets(2 * HALF + 1) * SPACING_MM
         cubes = sample(here.voxels, here.grid, around).astype(np.float32)
         return cls(places, cubes, _clipped(prior))
 
     def quality(self, alignment: Alignment) -> Quality:
         """Measure what ``alignment``, current to prior, left over."""
         grid = self.prior.grid
-        around = _cube(2 * (HALF + REACH) + 1) * SPACING_MM
+        around = cube_offsets(2 * (HALF + REACH) + 1) * SPACING_MM
         mapped = alignment.to_prior(self.places)
         at = grid.to_index(mapped)
         inside = ((at >= HALF) & (at <= np.array(grid.shape) - 1 - HALF)).all(axis=-1)
@@ -126,7 +127,8 @@ class Structures:
             correlation = _correlation(self.cubes[n], field)
             if correlation.max() >= ALIKE:
                 kept.append(self.places[n])
-                residuals.append(_peak_mm(correlation))
+                off, _ = best_match(correlation)
+                residuals.append(float(np.linalg.norm(off)) * SPACING_MM)
         return Quality(
             np.array(kept).reshape(-1, 3), np.array(residuals, np.float64), int(inside.sum())
         )
@@ -163,29 +165,9 @@ def _places(volume: Volume, lungs: LungMask | None) -> Points:
     strength[:edge] = strength[-edge:] = 0
     strength[:, :edge] = strength[:, -edge:] = 0
     strength[:, :, :edge] = strength[:, :, -edge:] = 0
-    found = []
-    cell = round(CELL_MM / SPACING_MM)
-    k, j, i = strength.shape
-    for a in range(0, k, cell):
-        for b in range(0, j, cell):
-            for c in range(0, i, cell):
-                part = strength[a : a + cell, b : b + cell, c : c + cell]
-                top = int(part.argmax())
-                index = np.unravel_index(top, part.shape)
-                if part[index] > 0:
-                    found.append((float(part[index]), a + index[0], b + index[1], c + index[2]))
-    found.sort(key=lambda entry: (-entry[0], entry[1:]))
     # evenly along the ranking, so that the hilum's big vessels aren't all there is
-    step = max(len(found) / PLACES, 1.0)
-    chosen = [found[int(n * step)] for n in range(int(len(found) / step))]
-    return volume.grid.to_lps(np.array([entry[1:] for entry in chosen]).reshape(-1, 3))
-
-
-def _cube(side: int) -> NDArray[np.float64]:
-    """Offsets (x, y, z) of a cube's voxels [k, j, i] from its middle, (side, side, side, 3)."""
-    line = np.arange(side) - (side - 1) / 2
-    k, j, i = np.meshgrid(line, line, line, indexing="ij")
-    return np.stack([i, j, k], axis=-1)
+    found = strongest_of_cells(strength, round(CELL_MM / SPACING_MM))
+    return volume.grid.to_lps(evenly_along(found, PLACES))
 
 
 def _correlation(wanted: NDArray[np.float32], field: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -214,21 +196,3 @@ def _sums(field: Points, side: int) -> NDArray[np.float64]:
         n = run.shape[axis]
         field = run.take(range(side, n), axis) - run.take(range(n - side), axis)
     return field
-
-
-def _peak_mm(correlation: NDArray[np.float64]) -> float:
-    """How far the best place is from the middle, mm, to a part of a voxel."""
-    peak = np.unravel_index(int(correlation.argmax()), correlation.shape)
-    off = []
-    for axis, at in enumerate(peak):
-        shift = float(at - REACH)
-        if 0 < at < correlation.shape[axis] - 1:
-            low, mid, high = (
-                correlation[tuple(p + d * (n == axis) for n, p in enumerate(peak))]
-                for d in (-1, 0, 1)
-            )
-            bend = low - 2 * mid + high
-            if bend < -1e-9:
-                shift += float(np.clip(0.5 * (low - high) / bend, -0.5, 0.5))
-        off.append(shift)
-    return float(np.linalg.norm(off)) * SPACING_MM

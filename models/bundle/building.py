@@ -79,7 +79,7 @@ def build_component(config: Resolver, identifier: str, raw: dict[str, Any]) -> A
         raise config.error(identifier, str(error)) from None
     except ModelError:
         raise
-    except Exception as error:  # constructors of MONAI and torch raise what they like
+    except Exception as error:  # MONAI's constructors raise what they like; named here
         hint = unknown_argument(made, arguments)
         raise config.error(identifier, f"{target} fails: {error}{hint}") from error
 

@@ -82,6 +82,6 @@ def _wanted(path: Path) -> list[str]:
 
     try:
         found = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception as error:  # noqa: BLE001 - a hostile pickle breaks the disassembler anyhow
+    except Exception as error:  # noqa: BLE001 - a hostile pickle breaks it anyhow; told
         return [f"something that can't be read ({type(error).__name__})"]
     return sorted(set(found))[:5]

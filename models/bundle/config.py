@@ -341,7 +341,7 @@ class Config:
             raise self.refused(identifier, str(error)) from None
         except ModelError:
             raise
-        except Exception as error:  # what MONAI, torch and arithmetic raise has no common base
+        except Exception as error:  # MONAI, torch, arithmetic: no common base; named here
             raise self.error(identifier, f"fails: {type(error).__name__}: {error}") from error
 
     @functools.cached_property
@@ -375,7 +375,7 @@ class Config:
             _LOG.warning("%s: --trust-code: this bundle's own Python runs", self.path)
         try:
             return self._parser.resolve(identifier)
-        except Exception as error:  # the bundle's own code raises what it likes
+        except Exception as error:  # the bundle's own code raises what it likes; named here
             raise self.error(identifier, f"fails: {type(error).__name__}: {error}") from error
 
 

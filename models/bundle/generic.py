@@ -243,7 +243,7 @@ def _step(plan: MonaiPlan, name: str, function: Callable[[Any], Any], data: Any)
         return function(data)
     except ModelError:
         raise
-    except Exception as error:  # MONAI's transforms raise what they like, wrapped in RuntimeError
+    except Exception as error:  # transforms raise what they like, some unwrapped; named here
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__

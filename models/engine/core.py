@@ -294,7 +294,7 @@ class Engine:
                 raise
             except ModelError:
                 raise
-            except Exception as error:  # a bundle's own code and its libraries raise anything
+            except Exception as error:  # a bundle's own code raises anything; named here
                 raise SpecError(
                     f"model {spec.name}: can't be loaded: {type(error).__name__}: {error}"
                 ) from error

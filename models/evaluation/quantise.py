@@ -77,7 +77,7 @@ def quantise(source: Source, patches: Sequence[Batch], path: Path) -> None:
         ) from error
     except (RuntimeMissing, SpecError):
         raise
-    except Exception as error:  # NNCF's and OpenVINO's errors share no base
+    except Exception as error:  # NNCF's and OpenVINO's errors share no base; named here
         raise SpecError(f"{where}: cannot be quantised: {error}") from error
     log.info("%s: int8 from %d patches: %s", where, len(patches), path)
 

@@ -148,6 +148,8 @@ def _inputs(said: Said) -> list[str]:
             *_weighting(modality, channel),
             "",
         ]
+    if modality != "MR":
+        return lines
     return [
         *lines,
         "# Further series are laid over the first one, and refused where that can't be done.",
@@ -162,9 +164,7 @@ def _weighting(modality: str, channel: str) -> list[str]:
     found = read_words(channel)
     if modality != "MR" or found in (Weighting.OTHER, Weighting.UNKNOWN):
         return []
-    return [
-        f"# in place of include: weighting = {_toml(found.value)}, told from words and times",
-    ]
+    return [f"# in place of include: weighting = {_toml(found.value)}, told from words and times"]
 
 
 def _network(brought: Brought, said: Said) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -12,11 +13,14 @@ from models.loaded import LoadedModel
 from models.lungs.nodules import CUBE_SAMPLES
 from models.opening import open_networks
 from models.runtime import Batch
-from models.runtime.source import Source, TorchNetwork
+from models.runtime.onnx_file import look_into
+from models.runtime.source import OnnxFile, Source, TorchNetwork
 from models.spec import ModelSpec
 
 LONGEST_SIDE = 96
 """Voxels; a network that takes any size is tried with no more than this."""
+SLICE_SIDE = 192
+"""Pixels of a slice, for a network of slices that takes any size."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,20 @@ def patch_shape(spec: ModelSpec, source: Source, longest: int | None = None) -> 
         channels, patch, fixed = source.channels, source.patch, source.fixed
     elif spec.recipe is not None:
         channels, patch = spec.recipe.channels, spec.recipe.windows.patch
+    elif isinstance(source, OnnxFile) and source.path.suffix == ".onnx":
+        return _declared(source.path)
     if longest is None or fixed or spec.network.fixed_patch:
         return (channels, *patch)
     return (channels, *(min(n, longest) for n in patch))
+
+
+def _declared(path: Path) -> tuple[int, ...]:
+    """What an ONNX file says that it takes; 32 voxels a side, of slices 192 pixels, if any do."""
+    _, channels, *sides = look_into(path).get_inputs()[0].shape
+    usual = SLICE_SIDE if len(sides) == 2 else CUBE_SAMPLES
+    # A dynamic axis has a name, or none.
+    patch = (side if isinstance(side, int) else usual for side in sides)
+    return (channels if isinstance(channels, int) else 1, *patch)
 
 
 def _noise(shape: tuple[int, ...]) -> Batch:

@@ -147,7 +147,7 @@ def _own_architecture(trainer: str, where: str) -> Callable[..., Any] | None:
     parts = path.relative_to(folder).with_suffix("").parts
     try:
         module = importlib.import_module(".".join(("nnunetv2.training.nnUNetTrainer", *parts)))
-    except Exception as error:  # a library that is installed wrongly raises what it likes
+    except Exception as error:  # a module's import raises what it likes; named here
         raise RuntimeMissing(f"{where}: {trainer} of nnU-Net can't be imported: {error}") from error
     build: Callable[..., Any] = getattr(module, trainer).build_network_architecture
     if build is base.nnUNetTrainer.build_network_architecture:

@@ -86,7 +86,7 @@ class OnnxRuntime:
         if shapes is not None:
             try:
                 return self._run_bound(batch, shapes)
-            except Exception as error:  # onnxruntime's errors share no public base
+            except Exception as error:  # onnxruntime's errors share no base; named, or logged
                 if means_no_memory(error):
                     raise inference_failure(self._where, error) from error
                 # An output whose size hangs on the values: never bound again.
@@ -94,7 +94,7 @@ class OnnxRuntime:
                 self._shapes[batch.shape] = None
         try:
             outputs = self._session.run(self._outputs, {self._input: batch})
-        except Exception as error:  # onnxruntime's errors share no public base
+        except Exception as error:  # onnxruntime's errors share no base; named here
             raise inference_failure(self._where, error) from error
         if len(self._shapes) < _MOST_SHAPES:
             self._shapes.setdefault(batch.shape, [output.shape for output in outputs])
@@ -126,7 +126,7 @@ class OnnxRuntime:
             return self._onnxruntime.InferenceSession(
                 str(path), sess_options=settings, providers=providers
             )
-        except Exception as error:  # onnxruntime's errors share no public base
+        except Exception as error:  # onnxruntime's errors share no base; named here
             if means_no_memory(error):
                 raise inference_failure(str(path), error) from error
             raise SpecError(

@@ -69,7 +69,7 @@ def look_into(path: Path) -> Any:
         return onnxruntime.InferenceSession(
             str(path), sess_options=options, providers=["CPUExecutionProvider"]
         )
-    except Exception as error:  # onnxruntime's errors share no public base
+    except Exception as error:  # onnxruntime's errors share no base; named here
         raise SpecError(
             f"{path}: cannot be loaded as an ONNX network: {in_short(error)}"
         ) from error

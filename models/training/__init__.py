@@ -10,6 +10,7 @@ Needs PyTorch and SciPy (the ``monai`` extra). Nothing outside this package may 
 ``crops``             training crops and targets for the detector
 ``mask_crops``        training crops for the mask net
 ``nets``, ``losses``  the two networks; what they are asked to minimise
+``loop``, ``schedule``  how every net is trained: budget, checkpoints, average, log
 ``detector``          trains the detector: ``python -m models.training.detector --help``
 ``mask``              trains the mask net: ``python -m models.training.mask --help``
 ``ratings``           what LIDC-IDRI's readers thought of their nodules, as features

@@ -8,45 +8,45 @@ It is also kept by itself, so that ``python -m models.training.validation`` can 
 """
 
 import argparse
-import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
 
 from models.lungs.nodules import find_candidates, pad_to_multiple, to_input
-from models.training import schedule
+from models.training import loop
 from models.training.crops import CropMaker, Mined
 from models.training.losses import detector_loss
 from models.training.lungs_data import Lung, load_lungs
-from models.training.nets import WIDTH, Detector, channels_last, count_parameters
+from models.training.nets import WIDTH, Detector, channels_last
 from models.training.nodules_data import Nodule, load_nodules
+from models.training.schedule import Average, Clock
 
-PEAK_RATE = 1.5e-3
 MINE_ABOVE_LOGIT = -2.2  # probability .1
 DOUBT_ABOVE_LOGIT = 0.0  # probability .5
 MINED_A_LUNG = 40
+TRUST_FROM, MINE_UNTIL = 0.3, 0.93
+"""Of the minutes: a younger net raises no doubts; crops mined later would hardly be seen."""
 
 
-class Crops(IterableDataset[tuple[Tensor, ...]]):
-    """``CropMaker`` as PyTorch wants it."""
+def crops(
+    lungs: list[Lung], nodules: list[Nodule], mined: Path, heavy: float, seed: int
+) -> Iterator[loop.Example]:
+    """What ``CropMaker`` makes: image [1, k, j, i], then what ``detector_loss`` takes."""
+    for t in CropMaker(lungs, nodules, np.random.default_rng(seed), mined, heavy):
+        image = torch.from_numpy(t.image[None])
+        positive, log_d = torch.from_numpy(t.positive), torch.from_numpy(t.log_d)
+        yield image, positive, torch.from_numpy(t.negative.astype(np.float32)), log_d
 
-    def __init__(
-        self, lungs: list[Lung], nodules: list[Nodule], seed: int, mined: Path, heavy: float
-    ) -> None:
-        self._arguments = (lungs, nodules, seed, mined, heavy)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        lungs, nodules, seed, mined, heavy = self._arguments
-        torch.set_num_threads(1)
-        for t in CropMaker(lungs, nodules, np.random.default_rng(seed), mined, heavy):
-            image = torch.from_numpy(t.image[None])
-            positive, log_d = torch.from_numpy(t.positive), torch.from_numpy(t.log_d)
-            yield image, positive, torch.from_numpy(t.negative.astype(np.float32)), log_d
+def losses(maps: Tensor, positive: Tensor, negative: Tensor, log_d: Tensor) -> dict[str, Tensor]:
+    """:func:`models.training.losses.detector_loss` by names."""
+    total, judged, sized = detector_loss(maps, positive, negative, log_d)
+    return {"loss": total, "nodule": judged, "size": sized}
 
 
 @torch.inference_mode()
@@ -88,7 +88,7 @@ def mine(net: Detector, lungs: list[Lung], mined: Mined, *, trusted: bool) -> No
         mined.doubtful[lung.name] = np.array(doubtful).reshape(-1, 3)
 
 
-def averaged(average: schedule.Average, width: int) -> Detector:
+def averaged(average: Average, width: int) -> Detector:
     """The averaged weights as a net to evaluate."""
     net = Detector(width)
     net.load_state_dict(average.state)
@@ -96,100 +96,52 @@ def averaged(average: schedule.Average, width: int) -> Detector:
 
 
 def train(options: argparse.Namespace) -> None:
-    """Trains until the budget of minutes is spent; leaves ``<name>.pt`` in ``options.out``."""
-    torch.manual_seed(options.seed)
-    torch.set_num_threads(options.threads)
+    """See :func:`models.training.loop.train`; mines as it goes, unless the end is near."""
     out: Path = options.out
-    out.mkdir(parents=True, exist_ok=True)
-    checkpoint, mined_file = out / f"{options.name}.pt", out / f"{options.name}-mined.npz"
-
+    mined_file = out / f"{options.name}-mined.npz"
     lungs = load_lungs(options.data, out / "data", held_out=False)
     nodules = load_nodules(options.data, held_out=False)
-    net = Detector(options.width)
-    net = net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(net.parameters(), lr=PEAK_RATE, weight_decay=0.01)
-    average = schedule.Average(net, 0.998)
-    clock = schedule.Clock(options.minutes, PEAK_RATE)
-    step = schedule.resume(checkpoint, net, average, optimiser, clock)
-    print(
-        f"{len(lungs)} lungs, {len(nodules)} nodules, {count_parameters(net)} parameters, "
-        f"from step {step}",
-        flush=True,
-    )
-    seed = options.seed + step  # a resumed run sees new crops
-    crops = Crops(lungs, nodules, seed, mined_file, options.heavy)
-    loader = DataLoader(crops, options.batch, num_workers=1, prefetch_factor=3)
-    saved = mined_at = clock.spent_s
+    print(f"{len(lungs)} lungs, {len(nodules)} nodules", flush=True)
     mined = Mined.load(mined_file) if mined_file.exists() else Mined()
-    recent: list[tuple[float, float]] = []
-    began = time.monotonic()
-    for image, positive, negative, log_d in loader:
-        if clock.tick() >= 1:
-            break
-        for group in optimiser.param_groups:
-            group["lr"] = clock.rate(step)
-        net.train()
-        with torch.autocast("cpu", torch.bfloat16):
-            maps = net(channels_last(image))
-        maps = maps.float()
-        total, judged, sized = detector_loss(maps, positive, negative, log_d)
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimiser.step()
-        average.update(net, step)
-        step += 1
-        recent.append((float(judged.detach()), float(sized.detach())))
-        if len(recent) == 50:
-            seconds = (time.monotonic() - began) / 50
-            judge, size = np.mean(recent, 0)
-            print(
-                f"step {step}  min {clock.spent_s / 60:.1f}  loss {judge:.4f}  size {size:.4f}  "
-                f"{seconds:.2f} s a step",
-                flush=True,
-            )
-            recent, began = [], time.monotonic()
-        if clock.spent_s - saved > 150:
-            schedule.save(checkpoint, net, average, optimiser, clock, step)
-            saved = clock.spent_s
-        if clock.spent_s - mined_at > options.mine_every * 60 and clock.tick() < 0.93:
-            trusted = clock.spent_s > 0.3 * options.minutes * 60
-            mine(averaged(average, options.width), lungs, mined, trusted=trusted)
-            mined.save(mined_file)
-            mined_at = clock.spent_s
-            counts = {k: (len(v), len(mined.doubtful[k])) for k, v in mined.wrong.items()}
-            print(f"mined (wrong, doubtful) {counts}", flush=True)
-            kept = out / f"{options.name}-{step}.pt"  # to choose from on the held-out lungs
-            torch.save({"average": average.state, "step": step, "width": options.width}, kept)
-            began = time.monotonic()
-    schedule.save(checkpoint, net, average, optimiser, clock, step)
+
+    def look(average: Average, clock: Clock, step: int) -> None:
+        if clock.tick() >= MINE_UNTIL:
+            return
+        trusted = clock.tick() > TRUST_FROM
+        mine(averaged(average, options.width), lungs, mined, trusted=trusted)
+        mined.save(mined_file)
+        counts = {k: (len(v), len(mined.doubtful[k])) for k, v in mined.wrong.items()}
+        print(f"mined (wrong, doubtful) {counts}", flush=True)
+        kept = out / f"{options.name}-{step}.pt"  # to choose from on the held-out lungs
+        torch.save({"average": average.state, "step": step, "width": options.width}, kept)
+
+    training = loop.Training(
+        net=partial(Detector, options.width),
+        examples=partial(crops, lungs, nodules, mined_file, options.heavy),
+        losses=losses,
+        peak_rate=1.5e-3,
+        weight_decay=0.01,
+        averaging=0.998,
+    )
+    loop.train(training, options, look, options.mine_every)
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder with chest_volumes/")
-    parser.add_argument("--out", type=Path, required=True, help="checkpoints and the data cache")
-    parser.add_argument("--name", default="detector", help="checkpoint's name; default detector")
+    parser = loop.arguments(
+        __doc__, data="chest_volumes/", name="detector", minutes=100, seed=20261123, batch=8,
+        unit="crops of 64 mm",
+    )  # fmt: skip
     parser.add_argument(
-        "--minutes",
-        type=float,
-        default=100,
-        help="wall-clock budget over all restarts; default 100",
+        "--width", type=int, default=WIDTH, help="channels at 2 mm; default %(default)s"
     )
-    parser.add_argument("--seed", type=int, default=20261123)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--width", type=int, default=WIDTH, help="channels at 2 mm; default 24")
-    parser.add_argument("--batch", type=int, default=8, help="crops of 64 mm a step; default 8")
     parser.add_argument(
         "--heavy",
         type=float,
         default=1.0,
         help="augmentation, 0 to 1; much of it only pays with hours of training",
     )
-    parser.add_argument("--mine-every", type=float, default=12, help="minutes; default 12")
+    parser.add_argument("--mine-every", type=float, default=12, help="minutes; default %(default)s")
     train(parser.parse_args())
 
 

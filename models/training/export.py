@@ -8,7 +8,7 @@ Weights are kept in half precision and widened as the model is loaded: half the 
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from models.training.seal import seal
 OPSET = 18
 LARGEST_DIFFERENCE = 2e-2
 """Between half and full precision of the weights, in logits."""
+NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
 SMALL = 1024
 """Numbers; smaller weights (biases) stay in full precision."""
 
@@ -107,55 +108,74 @@ def fold(net: nn.Module) -> nn.Module:
         names = list(part._modules)
         for first, second in zip(names, names[1:], strict=False):
             conv, norm = part._modules[first], part._modules[second]
-            if isinstance(conv, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d):
+            if isinstance(conv, nn.Conv2d | nn.Conv3d) and isinstance(norm, NORMS):
                 part._modules[first] = nn.utils.fusion.fuse_conv_bn_eval(conv, norm)
                 part._modules[second] = nn.Identity()
     return net
 
 
 def write(
-    net: nn.Module, example: Tensor, names: tuple[str, str], axes: list[int], to: Path
+    net: nn.Module,
+    inputs: Sequence[Tensor],
+    names: tuple[str, str],
+    axes: Mapping[int, str],
+    to: Path,
 ) -> None:
-    """Exports ``net`` and compares both runtimes on inputs of two sizes.
+    """Exports ``net`` and compares both runtimes on all of ``inputs``.
+
+    Args:
+        net: takes one tensor and gives one.
+        inputs: of several sizes; the first is what the export follows.
+        names: of the input and the output.
+        axes: those of the input that may have any length, by name; the output's too where the net
+            keeps their length.
+        to: the file.
 
     Raises:
         ValueError: they differ by more than 0.02.
     """
-    words = ["n", "channel", "k", "j", "i"]
+    first = inputs[0]
+    with torch.inference_mode():
+        kept = net(first).shape
     torch.onnx.export(
         net,
-        (example,),
+        (first,),
         str(to),
         input_names=[names[0]],
         output_names=[names[1]],
-        dynamic_axes={names[0]: {a: words[a] for a in axes}, names[1]: {0: "n"}},
+        dynamic_axes={
+            names[0]: dict(axes),
+            names[1]: {a: word for a, word in axes.items() if kept[a] == first.shape[a]},
+        },
         opset_version=OPSET,
         dynamo=False,
     )
     halve(to)
-    model = onnx.load(to)
-    onnx.checker.check_model(model, full_check=True)
+    onnx.checker.check_model(onnx.load(to), full_check=True)
     session = onnxruntime.InferenceSession(str(to), providers=["CPUExecutionProvider"])
-    size = example.shape[2]
-    larger = [3, 1, size + 32, size, size + 16] if 2 in axes else [3, 1, size, size, size]
-    for shape in ([1, 1, size, size, size], larger):
-        x = torch.randn(shape)
+    for x in inputs:
         with torch.inference_mode():
             expected = net(x).numpy()
         found = session.run(None, {names[0]: x.numpy()})[0]
         difference = float(np.abs(found - expected).max())
-        print(f"{to.name} {shape}: largest difference to PyTorch {difference:.1e}")
+        print(f"{to.name} {tuple(x.shape)}: largest difference to PyTorch {difference:.1e}")
         if difference > LARGEST_DIFFERENCE:
             raise ValueError(f"{to}: ONNX Runtime differs from PyTorch by {difference}")
 
 
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """The options every export has."""
+    found = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    found.add_argument("--checkpoints", type=Path, required=True, help="folder with *.pt")
+    found.add_argument("--out", type=Path, required=True, help="the model's folder")
+    return found
+
+
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--checkpoints", type=Path, required=True, help="folder with *.pt")
-    parser.add_argument("--out", type=Path, required=True, help="the model's folder")
+    parser = arguments(__doc__)
     parser.add_argument(
         "--detectors", nargs="+", default=["detector"], help="names whose outputs are averaged"
     )
@@ -176,15 +196,11 @@ def main() -> None:
     masks = Mean([mask_of(folder / f"{n}.pt") for n in options.masks])
     detectors_turned = Turned(detectors, options.mirrors).eval()
     masks_turned = Turned(masks, options.mirrors).eval()
-    write(
-        detectors_turned,
-        torch.randn(1, 1, 64, 64, 64),
-        ("image", "maps"),
-        [0, 2, 3, 4],
-        options.out / "detector.onnx",
-    )
-    example = torch.randn(1, 1, 32, 32, 32)
-    write(masks_turned, example, ("crops", "logits"), [0], options.out / "mask.onnx")
+    boxes = [torch.randn(shape) for shape in ((1, 1, 64, 64, 64), (3, 1, 96, 64, 80))]
+    any_size = {0: "n", 2: "k", 3: "j", 4: "i"}
+    write(detectors_turned, boxes, ("image", "maps"), any_size, options.out / "detector.onnx")
+    cubes = [torch.randn(n, 1, 32, 32, 32) for n in (1, 3)]
+    write(masks_turned, cubes, ("crops", "logits"), {0: "n"}, options.out / "mask.onnx")
     if (options.out / "preread.toml").exists():
         seal(options.out)
 

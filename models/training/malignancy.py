@@ -97,7 +97,7 @@ def fit(
         )
         loss = (held * (cross * clear + 0.5 * off)).sum(1).mean() / count
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # untyped in PyTorch
         optimiser.step()
         plan.step()
     return Networks(*(part.detach() for part in parts))

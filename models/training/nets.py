@@ -125,8 +125,9 @@ def _double(x: Tensor) -> Tensor:
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """The memory layout in which a CPU convolves fastest."""
-    return x.contiguous(memory_format=torch.channels_last_3d)
+    """[n, c, j, i] or [n, c, k, j, i] in the memory layout in which a CPU convolves fastest."""
+    flat = x.dim() == 4
+    return x.contiguous(memory_format=torch.channels_last if flat else torch.channels_last_3d)
 
 
 def width_of(state: Mapping[str, Tensor]) -> int:

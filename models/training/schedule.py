@@ -1,4 +1,4 @@
-"""What both training loops share: a clock-bound schedule, an average of weights, checkpoints."""
+"""What the training loop keeps: a clock-bound schedule, an average of weights, checkpoints."""
 
 import math
 import time

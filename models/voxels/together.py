@@ -127,26 +127,21 @@ def _on(volume: Volume, target: Grid) -> Volume:
 
 
 def _stripped(volumes: Sequence[Volume]) -> list[Volume]:
-    """The volumes with 0 where at least half of their masks see no brain.
+    """The volumes on the first's grid, 0 where fewer than half of those scanned there see brain.
 
     Raises:
         InputRefused: they see none of a plausible size.
     """
     grid = volumes[0].grid
+    same = [each if each.grid.same_as(grid) else _on(each, grid) for each in volumes]
     votes = np.zeros(grid.shape, np.uint8)
     # Where others don't reach they don't vote: a slab must not cut the rest.
     voters = np.zeros(grid.shape, np.uint8)
-    for volume in volumes:
-        own = volume if volume.grid.same_as(grid) else _on(volume, grid)
-        votes += brain_mask(own).on(grid).voxels
-        voters += np.asarray(own.voxels > own.voxels.min(), np.uint8)
-    inside = (votes > 0) & (2 * votes >= np.minimum(voters, len(volumes)))
+    for volume in same:
+        votes += brain_mask(volume).on(grid).voxels
+        voters += np.asarray(volume.voxels > volume.voxels.min(), np.uint8)
+    inside = (votes > 0) & (2 * votes >= voters)
     found = float(np.count_nonzero(inside)) * grid.voxel_volume_mm3 / 1000
     if not LEAST_ML <= found <= MOST_ML:
         raise InputRefused(notice("no-brain", found=found, least=LEAST_ML, most=MOST_ML))
-    stripped = []
-    for volume in volumes:
-        own = volume if volume.grid.same_as(grid) else _on(volume, grid)
-        voxels = np.where(inside, own.voxels, 0).astype(np.float32)
-        stripped.append(Volume(voxels, grid))
-    return stripped
+    return [Volume(np.where(inside, each.voxels, 0).astype(np.float32), grid) for each in same]

@@ -29,9 +29,6 @@ from pacs_bridge.library.unpack import is_zip, unpack
 from pacs_bridge.library.values import Added, Agree, Entry, Terms, Watch
 from pacs_bridge.settings import Settings
 
-FREE_LICENCES = {"", "Apache-2.0", "MIT"}
-"""Those that nobody need agree to before use."""
-
 
 class Library:
     """The models that these settings see.
@@ -101,7 +98,7 @@ class Library:
                     f"{here}: version {version} is here already; `preread models verify {name}` "
                     "checks it, --again fetches it once more"
                 )
-        terms = Terms(origin.licence, origin.licence_note, origin.non_commercial)
+        terms = Terms.of(origin)
         if not agree(terms):
             raise LibraryError(f"{name}: {origin.licence} was not agreed to; nothing was fetched")
         digest = Digest("sha1", origin.sha1) if origin.sha1 else None
@@ -138,7 +135,8 @@ class Library:
         Args:
             source: a MONAI bundle or nnU-Net v2 export (folder or zip), an ONNX or TorchScript
                 file, or a finished Preread model.
-            agree: asked where a licence comes with it that is none of the free ones.
+            agree: asked where its licence, as the model or its description tells it, is none of
+                the free ones.
             name: what to call it; empty: after what it says of itself.
             sha256: of the file; empty: taken as it comes.
             replace: take the place of the model of that name, keeping its description.
@@ -160,11 +158,11 @@ class Library:
                 brought = recognise(path)
             name = name or name_for(brought, path, stage)
             self._check_name(name, replace)
-            text, licence = self._description(name, brought, source, replace)
-            if licence not in FREE_LICENCES and not agree(Terms(licence)):
+            text, terms = self._description(name, brought, source, replace)
+            if not terms.free and not agree(terms):
                 raise LibraryError(f"{source}: its licence was not agreed to; nothing was added")
             added = self._install(
-                stage, name, brought, text, source=source, licence=licence, trust=trust
+                stage, name, brought, text, source=source, licence=terms.licence, trust=trust
             )
         if path.parent == self._downloads:
             path.unlink(missing_ok=True)
@@ -267,23 +265,25 @@ class Library:
 
     def _description(
         self, name: str, brought: Brought, source: str, replace: bool
-    ) -> tuple[str, str]:
-        """The text of its ``preread.toml``, and its licence."""
+    ) -> tuple[str, Terms]:
+        """The text of its ``preread.toml``, and its licence as that and the model tell it."""
         if brought.kind == "preread":
             spec = read_spec(brought.root, named=False)
             text = (brought.root / SPEC_NAME).read_text(encoding="utf-8")
-            return renamed(text, name), spec.origin.licence if spec.origin else ""
+            return renamed(text, name), Terms.of(spec.origin)
         said = read_said(brought)
         kept = self.folder / name / SPEC_NAME
         if replace and kept.is_file():
-            return kept.read_text(encoding="utf-8"), said.licence
+            spec = read_spec(kept.parent)
+            return kept.read_text(encoding="utf-8"), Terms.of(spec.origin, said.licence)
         shipped = CATALOG / name
         if (shipped / SPEC_NAME).is_file():
             spec = read_spec(shipped)
             same = said.version in ("", spec.version)
             if spec.network.kind == brought.kind and same:
-                return (shipped / SPEC_NAME).read_text(encoding="utf-8"), said.licence
-        return write_first_spec(name, brought, said, source), said.licence
+                text = (shipped / SPEC_NAME).read_text(encoding="utf-8")
+                return text, Terms.of(spec.origin, said.licence)
+        return write_first_spec(name, brought, said, source), Terms(said.licence)
 
     def _install(
         self, stage: Path, name: str, brought: Brought, text: str, *,

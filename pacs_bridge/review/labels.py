@@ -45,7 +45,7 @@ LABELS: dict[str, Text] = {
         ("filter-working", "In progress", "处理中"),
         ("urgent", "Urgent", "紧急"),
         ("urgent-note", "Flagged as urgent by a model validated for it",
-         "经验证的模型提示优先阅片"),
+         "由经验证的模型标记为紧急"),
         ("urgent-taken-back", "The urgent flag was taken back", "紧急标记已撤销"),
         ("none-found", "none found", "未发现"),
         ("no-name", "(no name)", "(无姓名)"),

@@ -17,7 +17,6 @@ from imaging.draft.facts import (
     hint_value,
     in_effect,
 )
-from imaging.draft.pancreas_panel import lesion_facts, part_named
 from imaging.finding import Finding
 from imaging.guidelines.values import LUNG_RADS, Clinical, Guidance, LungRads, Override
 from imaging.language import Text
@@ -85,11 +84,6 @@ def described(report: Report, finding: Finding) -> dict[str, Any]:
         "hints": hints,
         "change": (since[0][1], change_badge(since[0][1])) if since else None,
         "decides": decides,
-        "pancreatic": finding.pancreatic,
-        "part": part_named(finding.pancreatic.part)
-        if finding.pancreatic and finding.pancreatic.part
-        else None,
-        "pancreatic_facts": lesion_facts(finding.pancreatic) if finding.pancreatic else (),
     }
 
 

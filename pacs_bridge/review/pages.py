@@ -24,7 +24,7 @@ from pacs_bridge.review.editing import (
 )
 from pacs_bridge.review.labels import EVENTS
 from pacs_bridge.review.nodules import clinical_fields, compared, described, guides
-from pacs_bridge.review.pancreas import gland_card, pancreas_form
+from pacs_bridge.review.pancreas import gland_card, lesion_card, pancreas_form
 from pacs_bridge.review.plan import read_plan
 from pacs_bridge.review.room import KnownVisit, Visit
 from pacs_bridge.review.rows import FILTERS, LIMIT, worklist
@@ -110,12 +110,12 @@ def deliveries_fragment(visit: KnownVisit, study_uid: str, revision: int) -> HTM
 
 @router.get("/studies/{study_uid}/derived")
 def derived_fragment(visit: KnownVisit, study_uid: str, revision: int) -> HTMLResponse:
-    """The parts of the page that follow from the verdicts: guidelines and draft."""
+    """The parts of the page that follow from verdicts and answers: guidelines and draft."""
     reading = find_reading(visit.room.store, study_uid, revision)
     return visit.page("derived.html", cards=_cards(visit, reading), **_derived(reading))
 
 
-def _derived(reading: Reading) -> dict[str, Any]:
+def _derived(reading: Reading, typed: PancreasReading | None = None) -> dict[str, Any]:
     report = reading.report
     return {
         "reading": reading,
@@ -123,9 +123,8 @@ def _derived(reading: Reading) -> dict[str, Any]:
         "study": reading.study,
         "editable": editable(reading),
         "guides": guides(report) if report else (),
-        "lungs_guided": any(g.guideline in _OF_THE_LUNGS for g in report.guidance)
-        if report
-        else False,
+        "categories": categories_of(report) if report else {},
+        "pancreas": pancreas_form(report, typed) if report else None,
         "suggested": draft_of(report) if report else None,
         "seen_facts": version_of_facts(report) if report else "",
     }
@@ -161,7 +160,7 @@ def show_study(
     return visit.page(
         "study.html",
         status,
-        **_derived(reading),
+        **_derived(reading, draft.pancreas if draft else None),
         newest=newest.revision,
         verified=report is not None and report.stage is Stage.FINAL,
         problem=problem,
@@ -171,8 +170,8 @@ def show_study(
         clinical=clinical_fields((draft and draft.clinical) or report.clinical) if report else (),
         empty_facts=Clinical(),
         gland=gland_card(report, visit.language) if report else None,
-        pancreas=pancreas_form(report, draft.pancreas if draft else None) if report else None,
-        categories=categories_of(report) if report else {},
+        lungs_guided=report is not None
+        and any(guidance.guideline in _OF_THE_LUNGS for guidance in report.guidance),
         slices=slice_total(report) if report else 0,
         pending=pending_numbers(report) if report else (),
         decided=_decided(report),
@@ -202,7 +201,7 @@ def _cards(visit: Visit, reading: Reading) -> list[dict[str, Any]]:
         review = report.review_of(finding)
         card = {"finding": finding, "review": review, "version": version_of(review)}
         card["why"] = studio.why_picture(reading, finding.tracking_uid) is not None
-        cards.append(card | described(report, finding))
+        cards.append(card | described(report, finding) | lesion_card(finding))
     return cards
 
 

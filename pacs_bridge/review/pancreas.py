@@ -1,4 +1,4 @@
-"""The pancreas on the page: the gland's card, and what the reader says of a lesion in it.
+"""The pancreas on the page: the gland's card, a lesion's, and what the reader says of that.
 
 The questions are the fields of :class:`PancreasReading`, in the order of the structured template;
 a vessel is asked only what holds for it. What is empty is not said.
@@ -16,8 +16,11 @@ from imaging.draft.pancreas_panel import (
     NO_PLACES,
     RESEARCH_PLACES,
     gland_facts,
+    lesion_facts,
+    part_named,
     place_told,
 )
+from imaging.finding import Finding
 from imaging.guidelines import pancreas_words as words
 from imaging.guidelines import pancreatic_lesions
 from imaging.guidelines.pancreas_values import Degrees, PancreasReading, VesselReading
@@ -103,6 +106,16 @@ def gland_card(report: Report, language: Language) -> dict[str, Any] | None:
         "places": [(place, place_told(place)) for place in gland.places],
         "research": RESEARCH_PLACES,
         "no_places": NO_PLACES,
+    }
+
+
+def lesion_card(finding: Finding) -> dict[str, Any]:
+    """What a finding's card shows of a pancreatic lesion; empty parts where it is none."""
+    lesion = finding.pancreatic
+    return {
+        "pancreatic": lesion,
+        "part": part_named(lesion.part) if lesion and lesion.part else None,
+        "pancreatic_facts": lesion_facts(lesion) if lesion else (),
     }
 
 

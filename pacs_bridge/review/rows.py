@@ -74,7 +74,7 @@ def _passes(reading: Reading, state: str) -> bool:
         case "person":
             return reading.state.needs_person
         case "urgent":
-            return reading.urgent
+            return reading.urgent and not reading.state.signed
         case "flagged":
             return reading.positive > 0
         case "working":

@@ -74,7 +74,8 @@ def test_research_maps_where_there_are_none_are_refused_by_name(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(place, tmp_path, "--research") == 2
-    assert "plain: it has no research map" in capsys.readouterr().err
+    said = "--research: none of the models that read (plain, validated) has a research map"
+    assert said in capsys.readouterr().err
     for name, said in (("plain", "plain: it has no research map; take it out of models.research"),
                        ("nobody", "research: nobody: not among the enabled models")):  # fmt: skip
         settings(place, f'research = ["{name}"]\n')

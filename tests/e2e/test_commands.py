@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from models.spec import CATALOG, read_spec
 from pacs_bridge.auth import verify_password
 from pacs_bridge.cli import main
 from tests.network.orthanc import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def _run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -124,6 +128,19 @@ def test_the_schema_describes_the_contract(capsys: pytest.CaptureFixture[str]) -
         "slices segment_number"
     )
     assert set(promised.split()) <= set(finding["required"])
+
+
+def test_a_reader_that_has_enough_ends_the_command_without_complaint() -> None:
+    """`preread schema | head`: the pipe is closed long before the schema is out."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pacs_bridge.cli", "schema"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
+    )  # fmt: skip
+    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout.read(10)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(60) == 141
 
 
 def test_a_password_becomes_a_hash_that_fits(

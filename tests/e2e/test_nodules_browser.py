@@ -6,7 +6,6 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from imaging.report import Report
 from pacs_bridge.review import RunningServer
 from pacs_bridge.store import Store, Study
 from tests.e2e.browser import (
@@ -24,7 +23,7 @@ from tests.e2e.browser import (
     sign,
     wait_for,
 )
-from tests.network.review_samples import add
+from tests.network.review_samples import add, report_of
 
 GUIDE = "#guides .guide"
 
@@ -35,12 +34,6 @@ def study(store: Store, server: RunningServer, browser: Browser) -> Study:
     made = add(store, 1, with_nodules=True)
     open_study(browser, server.url, made.study_uid)
     return made
-
-
-def report_of(store: Store, study: Study) -> Report:
-    report = store.reading(study.study_uid).report
-    assert report is not None
-    return report
 
 
 def category(browser: Browser) -> str:

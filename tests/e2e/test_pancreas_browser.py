@@ -7,7 +7,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
 from imaging.pancreatic import Vessel
-from imaging.report import Report, Stage
+from imaging.report import Stage
 from pacs_bridge.review import RunningServer
 from pacs_bridge.store import Store, Study
 from tests.e2e.browser import (
@@ -17,12 +17,13 @@ from tests.e2e.browser import (
     count,
     find,
     open_study,
+    press_sign,
     problem,
     sign,
     wait_for,
     write_impression,
 )
-from tests.network.review_samples import add
+from tests.network.review_samples import add, report_of
 
 NCCN = ".guide[data-guideline='NCCN resectability'] [data-role=category]"
 
@@ -33,12 +34,6 @@ def study(store: Store, server: RunningServer, browser: Browser) -> Study:
     made = add(store, 1, with_pancreas=True)
     open_study(browser, server.url, made.study_uid)
     return made
-
-
-def report_of(store: Store, study: Study) -> Report:
-    report = store.reading(study.study_uid).report
-    assert report is not None
-    return report
 
 
 def choose(browser: Browser, name: str, value: str) -> None:
@@ -71,6 +66,28 @@ def test_the_form_recomputes_the_category_and_the_report_is_signed(
     sign(browser, "Chen^Li", "County Hospital")
     assert problem(browser) == ""
     assert report_of(store, study).stage is Stage.FINAL
+    assert complaints(browser) == []
+
+
+def test_an_answer_that_could_not_be_kept_holds_the_signature_back(
+    study: Study, store: Store, browser: Browser
+) -> None:
+    find(browser, "#pancreas-reading > summary").click()
+    accept(browser, 1)
+    browser.execute_cdp_cmd("Network.enable", {})
+    browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/pancreas"]})
+    choose(browser, "ascites", "yes")
+    wait_for(browser, lambda b: "Not saved" in find(b, "#pancreas-saved").text)
+    browser.execute_script("document.getElementById('pancreas-saved').textContent = ''")
+    press_sign(browser, "Chen^Li", "County Hospital")
+    # It is tried once more, and refused again.
+    wait_for(browser, lambda b: "Not saved" in find(b, "#pancreas-saved").text)
+    assert count(browser, "#confirm[open]") == 0 and problem(browser) != ""
+    browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+    complaints(browser)
+    sign(browser, "Chen^Li", "County Hospital")
+    report = report_of(store, study)
+    assert report.pancreas_reading.ascites is True and report.stage is Stage.FINAL
     assert complaints(browser) == []
 
 

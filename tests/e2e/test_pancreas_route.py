@@ -8,8 +8,11 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import httpx
+import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from pydicom.dataset import Dataset
 
 from imaging.pancreatic import Phase
@@ -29,6 +32,11 @@ def objects(orthanc: Orthanc, study_uid: str, modality: str) -> list[Dataset]:
         for each in series
         for instance in each["Instances"]
     ]
+
+
+def _picture(answer: httpx.Response) -> np.ndarray:
+    answer.raise_for_status()
+    return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB")).astype(int)
 
 
 def test_an_abdomen_comes_back_measured_and_without_a_finding(
@@ -65,7 +73,13 @@ def test_an_abdomen_comes_back_measured_and_without_a_finding(
             (sr,) = objects(orthanc, study_uid, "SR")
             (seg,) = objects(orthanc, study_uid, "SEG")
             (rtstruct,) = objects(orthanc, study_uid, "RTSTRUCT")
-    assert report is not None and report.gland is not None
+            assert report is not None and report.gland is not None
+            below = report.structures[0].key_slice - 1
+            page = f"{server.url}/studies/{study_uid}/slices/{below}.png?revision=1&outlines="
+            marked, bare = (_picture(httpx.get(page + shown)) for shown in ("true", "false"))
+    green = marked[..., 1] > np.maximum(marked[..., 0], marked[..., 2]) + 40
+    assert np.count_nonzero(green) > 50, "the outline is drawn on every slice, not on one"
+    assert not (bare[..., 1] > np.maximum(bare[..., 0], bare[..., 2]) + 40).any()
     gland = report.gland
     assert report.findings == () and report.urgency is None, "our own weights flag nothing"
     assert 15 < gland.volume_ml < 150

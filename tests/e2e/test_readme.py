@@ -13,6 +13,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ from tests.follow_up import NOW, RIGHT, THEN, write_examination
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+    "optional-dependencies"
+]
 FENCE = re.compile(
     r"(?:<!--(?P<note>(?:(?!-->).)*)-->\n)?^[ ]*```(?P<kind>\w+)\n(?P<text>.*?)^[ ]*```$",
     re.MULTILINE | re.DOTALL,
@@ -89,8 +93,13 @@ def test_blocks_that_are_not_run_still_name_real_commands() -> None:
                 assert helped.returncode == 0, helped.stderr
                 for flag in (a for a in arguments if a.startswith("--")):
                     assert flag in helped.stdout, command
+            elif program == "python3":
+                for extra in re.findall(r"'\.\[(.*)\]'", command)[0].split(","):
+                    assert extra in EXTRAS, command
+                for file in re.findall(r"-c (\S+)", command):
+                    assert (ROOT / file).is_file(), command
             else:
-                assert program == "docker", command
+                assert program in ("docker", "export"), command
 
 
 def preread(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:

@@ -113,6 +113,13 @@ def report(study: Study, count: int = 3, **change: object) -> Report:
     return Report.model_validate(values | change)
 
 
+def report_of(store: Store, study: Study) -> Report:
+    """The report of its newest reading, which must have one."""
+    kept = store.reading(study.study_uid).report
+    assert kept is not None
+    return kept
+
+
 def nodules(study_uid: str) -> dict[str, object]:
     """What a screening report has of three described nodules and a comparison."""
     places = ((38, 8.2, 0.94), (61, 14.0, 0.71), (63, 5.4, 0.52))

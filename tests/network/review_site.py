@@ -11,13 +11,13 @@ import httpx
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from imaging.report import FindingReview, Verdict
+from imaging.report import FindingReview, Report, Verdict
 from pacs_bridge.auth import hash_password
 from pacs_bridge.review import create_app
 from pacs_bridge.settings import Settings
 from pacs_bridge.store import Store, Study, open_store
 from pacs_bridge.tables import events
-from tests.network.review_samples import SampleStudio
+from tests.network.review_samples import SampleStudio, report_of
 
 HOME = "http://127.0.0.1"
 HASH = hash_password("right")
@@ -51,11 +51,13 @@ class Site:
             rows = db.execute(select(events.c.what, events.c.who).order_by(events.c.id))
             return [(row.what, row.who) for row in rows]
 
+    def report(self, study: Study) -> Report:
+        """As it stands."""
+        return report_of(self.store, study)
+
     def decide(self, study: Study, verdict: str = "accepted") -> None:
         """A verdict on every finding."""
-        report = self.store.reading(study.study_uid).report
-        assert report is not None
-        for found in report.findings:
+        for found in self.report(study).findings:
             self.store.save_review(
                 study.study_uid, 1,
                 FindingReview(tracking_uid=found.tracking_uid, verdict=Verdict(verdict)), "zhang",

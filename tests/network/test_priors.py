@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pynetdicom import AE, evt
-from pynetdicom.sop_class import (
-    StudyRootQueryRetrieveInformationModelFind,
-    StudyRootQueryRetrieveInformationModelMove,
-)
 
 from imaging.language import Text
 from pacs_bridge import doctor
@@ -26,11 +17,12 @@ from pacs_bridge.doctor import Health
 from pacs_bridge.errors import WrongState
 from pacs_bridge.inbox import Inbox
 from pacs_bridge.priors.ledger import Ledger
-from pacs_bridge.settings import ListenerSettings, PeerSettings
+from pacs_bridge.settings import ListenerSettings
 from pacs_bridge.states import State
 from pacs_bridge.store import Instance, open_store
 from tests.network.earlier import NOW, SLICES, Site, make_site, study, study_uid
 from tests.network.orthanc import BINARY, DICOMWEB, Orthanc, free_port, running_orthanc
+from tests.network.strange_pacs import Swallowing, strange
 
 OLD, OLDER, ANCIENT = "20250110", "20240110", "20150110"
 
@@ -76,59 +68,6 @@ def site(
     with Listener(settings, inbox, arrived.append) as listener:
         yield make_site(tmp_path, store, inbox, listener, pacs)
     store.engine.dispose()
-
-
-class _Swallowing:
-    """A port that passes everything on until the request to fetch, and nothing from then on."""
-
-    def __init__(self, target: int, method: str) -> None:
-        self._target = target
-        # The abstract syntax of the request's association, or the path that is fetched.
-        self._sign = {
-            "c-move": b"1.2.840.10008.5.1.4.1.2.2.2",
-            "c-get": b"1.2.840.10008.5.1.4.1.2.2.3",
-            "dicomweb": b"Accept: multipart",
-        }[method]
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self._open: list[socket.socket] = []
-
-    def __enter__(self) -> int:
-        threading.Thread(target=self._serve, daemon=True).start()
-        return int(self._listening.getsockname()[1])
-
-    def __exit__(self, *_: object) -> None:
-        self._listening.close()
-        for each in self._open:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                ours, _ = self._listening.accept()
-            except OSError:
-                return
-            theirs = socket.create_connection(("127.0.0.1", self._target))
-            self._open += [ours, theirs]
-            threading.Thread(target=self._pass, args=(ours, theirs, True), daemon=True).start()
-            threading.Thread(target=self._pass, args=(theirs, ours, False), daemon=True).start()
-
-    def _pass(self, source: socket.socket, sink: socket.socket, watched: bool) -> None:
-        fetching, messages = False, 0
-        try:
-            while data := source.recv(1 << 16):
-                fetching = fetching or (watched and self._sign in data)
-                # The association itself is let through, its request is not.
-                if fetching and (messages or self._sign.startswith(b"Accept")):
-                    continue
-                messages += fetching
-                sink.sendall(data)
-        except OSError:
-            pass
-
-
-swallowing = _Swallowing
 
 
 def web(site: Site, pacs: Orthanc) -> Site:
@@ -287,7 +226,7 @@ def test_a_pacs_that_is_down_holds_nothing_up(site: Site) -> None:
 def test_a_pacs_that_falls_silent_is_not_waited_for(site: Site, pacs: Orthanc, method: str) -> None:
     """It answers every question, and then sends nothing: a proxy that swallows the rest."""
     port = pacs.dicom_port if method != "dicomweb" else int(pacs.http.rpartition(":")[2])
-    with swallowing(port, method) as silent:
+    with Swallowing(port, method) as silent:
         if method == "dicomweb":
             url = f"http://127.0.0.1:{silent}/dicom-web"
             site = web(site, pacs).with_priors(dicomweb_url=url, wait_s=1.0)
@@ -349,35 +288,6 @@ def test_the_doctor_says_what_is_wrong(site: Site, pacs: Orthanc) -> None:
     assert found.health is Health.NOTE
 
 
-@contextlib.contextmanager
-def _strange(studies: Sequence[Dataset] = ()) -> Iterator[PeerSettings]:
-    """A PACS that tells of studies and does not know us as a destination.
-
-    Orthanc hangs up on strangers; others answer 0xA801 (PS3.4 C.4.2.1.5), as this one does.
-    """
-
-    def move(event: evt.Event) -> Iterator[tuple[None, None]]:
-        yield None, None  # unknown destination
-
-    def find(event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
-        if event.identifier.QueryRetrieveLevel == "STUDY":
-            yield from ((0xFF00, study) for study in studies)
-        yield 0x0000, None
-
-    ae = AE("OTHER")
-    for model in (
-        StudyRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelMove,
-    ):  # fmt: skip
-        ae.add_supported_context(model)
-    handlers: list[Any] = [(evt.EVT_C_MOVE, move), (evt.EVT_C_FIND, find)]
-    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
-    assert server is not None
-    try:
-        yield PeerSettings(ae_title="OTHER", host="127.0.0.1", port=server.server_address[1])
-    finally:
-        server.shutdown()
-
-
 def test_a_pacs_that_c_move_will_not_come_from_costs_one_warning(site: Site) -> None:
     told = []
     for date in (OLD, OLDER):
@@ -388,7 +298,7 @@ def test_a_pacs_that_c_move_will_not_come_from_costs_one_warning(site: Site) -> 
         answer.StudyDescription, answer.ModalitiesInStudy = "CT chest", "CT"
         told.append(answer)
     begun = time.monotonic()
-    with _strange(told) as peer:
+    with strange(told) as peer:
         found = site.with_priors(pacs=peer).gather()
     assert time.monotonic() - begun < 5
     (warning,) = found.notices
@@ -398,7 +308,7 @@ def test_a_pacs_that_c_move_will_not_come_from_costs_one_warning(site: Site) -> 
 
 
 def test_the_doctor_sees_that_c_move_would_not_come(site: Site) -> None:
-    with _strange() as peer:
+    with strange() as peer:
         good, bad = doctor.priors(site.with_priors(pacs=peer).settings)
     assert good.health is Health.GOOD
     assert bad.health is Health.BAD

@@ -8,7 +8,7 @@ import pytest
 
 from imaging.guidelines import LUNG_RADS
 from imaging.language import Language
-from imaging.report import Report, Verdict
+from imaging.report import Verdict
 from pacs_bridge.states import State
 from pacs_bridge.store import Study
 from tests.network.review_samples import add, supersede
@@ -21,14 +21,8 @@ def study(site: Site) -> Study:
     return add(site.store, 1, with_nodules=True)
 
 
-def report_of(site: Site, study: Study) -> Report:
-    report = site.store.reading(study.study_uid).report
-    assert report is not None
-    return report
-
-
 def category(site: Site, study: Study) -> str | None:
-    (guidance,) = report_of(site, study).guidance
+    (guidance,) = site.report(study).guidance
     return guidance.category
 
 
@@ -111,14 +105,14 @@ def test_clinical_facts_apply_the_guidelines_again(site: Site, study: Study) -> 
     assert "screening: True -> False" in detail and "high_risk: None -> True" in detail
     assert "age_years" not in detail
     again = site.put(f"{base(study)}/clinical", age_years=68)
-    assert report_of(site, study).clinical.screening is None  # left out is unknown, never no
+    assert site.report(study).clinical.screening is None  # left out is unknown, never no
     assert all(g["category"] is None for g in again.json()["guidance"])
 
 
 def test_brocks_formula_takes_the_facts(site: Site, study: Study) -> None:
     site.put(f"{base(study)}/clinical", age_years=68, sex="F", screening=True, emphysema=True,
              family_history=False)  # fmt: skip
-    nodule = report_of(site, study).findings[0].nodule
+    nodule = site.report(study).findings[0].nodule
     assert nodule is not None
     (brock,) = [hint for hint in nodule.hints if hint.method == "brock"]
     assert brock.probability is not None and not brock.missing
@@ -132,7 +126,7 @@ def test_the_form_of_clinical_facts_works_without_script(site: Site, study: Stud
     fields = {"age_years": "70", "sex": "M", "screening": "no", "prior_lung_rads": "3",
               "seen": seen(site, study)}  # fmt: skip
     assert site.form(f"{page_of(study)}/clinical", **fields).status_code == 303
-    facts = report_of(site, study).clinical
+    facts = site.report(study).clinical
     assert (facts.age_years, facts.sex, facts.screening) == (70, "M", False)
     assert facts.prior_lung_rads == "3" and facts.emphysema is None
 
@@ -143,9 +137,9 @@ def test_the_form_of_clinical_facts_works_without_script(site: Site, study: Stud
      {"screening": "maybe"}, {"prior_lung_rads": "9"}],
 )  # fmt: skip
 def test_facts_that_are_none_are_refused(site: Site, study: Study, fields: dict[str, str]) -> None:
-    before = report_of(site, study).clinical
+    before = site.report(study).clinical
     assert site.form(f"{page_of(study)}/clinical", **fields).status_code == 409
-    assert report_of(site, study).clinical == before
+    assert site.report(study).clinical == before
 
 
 def test_the_readers_category_stands_beside_the_computed_one(site: Site, study: Study) -> None:
@@ -160,7 +154,7 @@ def test_the_readers_category_stands_beside_the_computed_one(site: Site, study: 
     assert "Computed: 4B" in page and "Scar." in page and ">4A</b>" in page
     assert "Lung-RADS 4A" in site.client.get("/").text
     site.put(path, category="3")
-    assert [o.category for o in report_of(site, study).overrides] == ["3"]
+    assert [o.category for o in site.report(study).overrides] == ["3"]
     gone = site.client.delete(path, headers={"X-CSRF-Token": site.csrf()})
     assert gone.status_code == 200 and gone.json()["overrides"] == []
     assert last_event(site, study)[0] == "override-removed"
@@ -170,9 +164,9 @@ def test_the_form_of_an_own_category_works_without_script(site: Site, study: Stu
     path = f"{page_of(study)}/override"
     fields = {"guideline": LUNG_RADS, "do": "set", "category": "2", "reason": "Granuloma."}
     assert site.form(path, **fields).status_code == 303
-    assert report_of(site, study).overrides[0].category == "2"
+    assert site.report(study).overrides[0].category == "2"
     assert site.form(path, guideline=LUNG_RADS, do="remove").status_code == 303
-    assert report_of(site, study).overrides == ()
+    assert site.report(study).overrides == ()
     refused = site.form(path, **(fields | {"category": "7"}))
     assert refused.status_code == 409 and "no such category" in refused.text
     assert 'value="Granuloma."' in refused.text  # what was typed is still there
@@ -215,9 +209,9 @@ def test_nobody_signs_a_category_they_did_not_see(site: Site, study: Study) -> N
 def test_after_signing_nothing_changes(site: Site, what: str) -> None:
     study = add(site.store, 1, state=State.FINAL, with_nodules=True)
     body = {"age_years": 50} if what == "clinical" else {"category": "2"}
-    before = report_of(site, study)
+    before = site.report(study)
     assert site.put(f"{base(study)}/{what}", **body).status_code == 409
-    assert report_of(site, study) == before
+    assert site.report(study) == before
     page = site.client.get(page_of(study)).text
     assert 'id="override"' not in page and "<select" in page and "disabled" in page
 
@@ -235,12 +229,12 @@ def test_the_draft_is_taken_without_script(site: Site, study: Study) -> None:
     draft = site.client.get(f"{base(study)}/draft").json()
     assert draft["findings"][0]["zh"].startswith("左肺中部部分实性结节")
     assert site.form(f"{page_of(study)}/report", do="draft").status_code == 303
-    taken = report_of(site, study).impression
+    taken = site.report(study).impression
     assert taken.startswith("1. Part-solid nodule") and "Lung-RADS 2022: 4B." in taken
     site.form(f"{page_of(study)}/report", do="draft", impression=taken)
-    assert report_of(site, study).impression == taken  # not twice
+    assert site.report(study).impression == taken  # not twice
     site.form(f"{page_of(study)}/report", do="draft-all", impression="Mine.")
-    both = report_of(site, study).impression
+    both = site.report(study).impression
     assert both.startswith("Mine.\n\nPart-solid nodule") and both.endswith(taken.splitlines()[-1])
 
 
@@ -249,6 +243,6 @@ def test_the_draft_follows_the_verdicts(site: Site, study: Study) -> None:
     draft = site.client.get(f"{base(study)}/draft").json()
     assert draft["impression"][0]["en"] == "No lung nodule is described."
     assert all(
-        report_of(site, study).review_of(f).verdict is Verdict.REJECTED
-        for f in report_of(site, study).findings
+        site.report(study).review_of(f).verdict is Verdict.REJECTED
+        for f in site.report(study).findings
     )

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from imaging.guidelines import NCCN
 from imaging.guidelines.pancreas_values import PancreasReading
 from imaging.pancreatic import Vessel
-from imaging.report import Report
 from pacs_bridge.review.pancreas import pancreas_form, reading_of
 from pacs_bridge.store import Study
+from tests import described_pancreas
 from tests.network.review_samples import add
-from tests.network.review_site import Site, first, make_site, page_of
+from tests.network.review_site import Site, first, page_of
 
 RESEARCH = "Research grade: where to look, no finding"
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return make_site(tmp_path)
-
-
-@pytest.fixture
 def study(site: Site) -> Study:
     return add(site.store, 1, with_pancreas=True)
-
-
-def kept(site: Site, study: Study) -> Report:
-    report = site.store.reading(study.study_uid).report
-    assert report is not None
-    return report
 
 
 def api(study: Study) -> str:
@@ -68,7 +55,7 @@ def test_research_places_are_labelled_and_lead_to_their_slice(site: Site, study:
     page = site.client.get(page_of(study)).text
     assert page.count(RESEARCH) == 1
     assert 'data-go-slice="71"' in page and 'data-go-slice="90"' in page
-    gland = kept(site, study).gland
+    gland = site.report(study).gland
     assert gland is not None
     hidden = gland.model_copy(update={"places": (), "places_shown": False})
     other = add(site.store, 2, with_pancreas=True, gland=hidden)
@@ -80,7 +67,7 @@ def test_research_places_are_labelled_and_lead_to_their_slice(site: Site, study:
 
 def test_a_gland_without_a_lesion_has_a_card_a_draft_and_no_form(site: Site) -> None:
     alone = add(site.store, 4, with_pancreas=True, findings=0)
-    report = kept(site, alone)
+    report = site.report(alone)
     made = report.model_copy(update={"findings": (), "guidance": (), "urgency": None})
     site.store.set_report(alone.study_uid, 1, made)
     page = site.client.get(page_of(alone)).text
@@ -95,7 +82,7 @@ def test_what_the_reader_says_recomputes_the_resectability(site: Site, study: St
     assert saved.status_code == 200
     by_name = {g["guideline"]: g["category"] for g in saved.json()["guidance"]}
     assert by_name[NCCN] == "resectable"
-    assert kept(site, study).pancreas_reading.of(Vessel.SMV).degrees == "none"
+    assert site.report(study).pancreas_reading.of(Vessel.SMV).degrees == "none"
     assert "pancreas-edited" in [what for what, _ in site.happened()]
     # 200 degrees of the SMA say otherwise
     vessels = [v if v["vessel"] != Vessel.SMA.value else {**v, "degrees": "over-180"}
@@ -112,7 +99,7 @@ def test_a_stale_reading_and_a_lesion_that_is_not_there_are_refused(
     assert site.put(api(study), lesion=7).status_code == 409
     twice = [{"vessel": "portal-vein"}, {"vessel": "portal-vein"}]
     assert site.put(api(study), vessels=twice).status_code == 422
-    assert kept(site, study).pancreas_reading == PancreasReading()
+    assert site.report(study).pancreas_reading == PancreasReading()
 
 
 def test_a_signature_for_another_reading_is_refused(site: Site, study: Study) -> None:
@@ -136,7 +123,7 @@ def test_the_form_without_a_script_keeps_the_same(site: Site, study: Study) -> N
     }  # fmt: skip
     done = site.form(f"{page_of(study)}/pancreas", **fields)
     assert done.status_code == 303 and done.headers["location"].endswith("#pancreas-reading")
-    said = kept(site, study).pancreas_reading
+    said = site.report(study).pancreas_reading
     assert (said.appearance, said.ascites, said.other) == ("hypo", False, "touches the duodenum")
     assert said.of(Vessel.SMV).occluded is True and len(said.vessels) == 1
     page = site.client.get(page_of(study)).text
@@ -146,7 +133,7 @@ def test_the_form_without_a_script_keeps_the_same(site: Site, study: Study) -> N
 
 
 def test_every_field_of_the_reading_is_asked_and_read_back(site: Site, study: Study) -> None:
-    report = kept(site, study)
+    report = site.report(study)
     form = pancreas_form(report)
     assert form is not None
     asked = [*form["tumour"], *form["beyond"]]
@@ -160,6 +147,40 @@ def test_every_field_of_the_reading_is_asked_and_read_back(site: Site, study: St
     shown = {q.name: q.value for q in [*again["tumour"], *again["beyond"]]}
     shown |= {q.name: q.value for row in again["vessels"] for q in row.questions}
     assert shown == {**fields, "lesion": "1"}
+
+
+def test_the_contacts_shown_are_those_of_the_lesion_asked_about(site: Site, study: Study) -> None:
+    """With two lesions, an answer is given beside the right one's figures, without loading anew."""
+    report = site.report(study)
+    first_one = report.findings[0]
+    touched = tuple(
+        contact.model_copy(update={"degrees": 300.0, "length_mm": 22.0})
+        if contact.vessel is Vessel.SMA else contact
+        for contact in described_pancreas.lesion().contacts
+    )  # fmt: skip
+    second = first_one.model_copy(
+        update={
+            "number": 2,
+            "tracking_uid": f"{study.study_uid}.9.2",
+            "pancreatic": described_pancreas.lesion(contacts=touched),
+        }
+    )
+    both = report.model_copy(update={"findings": (first_one, second)})
+    site.store.set_report(study.study_uid, 1, both)
+
+    def shown() -> str:
+        derived = site.client.get(f"{page_of(study)}/derived?revision=1").text
+        place = f'id="measured-{Vessel.SMA.value}"'
+        of_page, of_answer = (
+            text.split(place)[1].split("<p")[1].split("</p>")[0]
+            for text in (site.client.get(page_of(study)).text, derived)
+        )
+        assert of_page == of_answer
+        return of_page
+
+    assert "Measured: no contact" in shown()
+    assert site.put(api(study), lesion=2).status_code == 200
+    assert "Measured: contact of 300° over 22.0 mm" in shown()
 
 
 def test_a_rejected_lesion_takes_its_guidance_along(site: Site, study: Study) -> None:

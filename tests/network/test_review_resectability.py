@@ -15,8 +15,7 @@ from tests.unit.imaging.guidelines.made_pancreas import free, lesion, pancreatic
 def study(site: Site) -> Study:
     """A study with a pancreatic lesion that the reader has described in full."""
     study = add(site.store, 1, with_nodules=True)
-    report = site.store.reading(study.study_uid).report
-    assert report is not None
+    report = site.report(study)
     found = pancreatic(1, lesion())
     made = report.model_copy(update={"findings": (found,), "reviews": (), "comparisons": ()})
     site.store.set_report(study.study_uid, 1, with_pancreas_reading(made, free()))
@@ -27,8 +26,7 @@ def test_the_readers_stage_stands_beside_the_computed_one(site: Site, study: Stu
     path = f"/api{page_of(study)}/revisions/1/overrides/{NCCN}"
     answer = site.put(path, category="borderline resectable", reason="EUS.")
     assert answer.status_code == 200
-    report = site.store.reading(study.study_uid).report
-    assert report is not None
+    report = site.report(study)
     computed = {guidance.guideline: guidance.category for guidance in report.guidance}
     assert computed[NCCN] == "resectable"
     assert [o.category for o in report.overrides] == ["borderline resectable"]
@@ -45,8 +43,7 @@ def test_what_no_guideline_has_is_refused(
 ) -> None:
     fields = {"guideline": guideline, "do": "set", "category": category, "reason": "-"}
     assert site.form(f"{page_of(study)}/override", **fields).status_code == 409
-    report = site.store.reading(study.study_uid).report
-    assert report is not None and report.overrides == ()
+    assert site.report(study).overrides == ()
 
 
 def test_the_form_offers_the_stages_and_not_the_template(site: Site, study: Study) -> None:

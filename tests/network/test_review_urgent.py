@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-
-import pytest
 
 from imaging.report import Verdict
 from pacs_bridge.states import State
 from tests.network.review_samples import add
-from tests.network.review_site import Site, first, make_site, page_of
+from tests.network.review_site import Site, first, page_of
 from tests.urgent import urgency
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return make_site(tmp_path)
 
 
 def row_of(page: str, study_uid: str) -> str:
@@ -76,3 +68,4 @@ def test_a_signed_one_keeps_its_mark_but_not_its_place(site: Site) -> None:
     shown = re.findall(r'data-study="([^"]+)"', page)
     assert shown == [other.study_uid, flagged.study_uid]
     assert "badge urgent" in row_of(page, flagged.study_uid)
+    assert "data-study" not in site.client.get("/worklist?state=urgent").text, "nothing waits"

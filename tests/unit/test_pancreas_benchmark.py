@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import accuracy
 from benchmarks.accuracy_parts.pancreas_crops import _placed, _tallies, _to_net
+from benchmarks.accuracy_parts.pancreas_msd import Crop, read_cases, to_hu
 
 
 def _disc(side: int, centre: tuple[float, float], radius: float) -> np.ndarray:
@@ -45,10 +46,22 @@ def test_a_crop_lies_on_the_gland_that_it_resembles() -> None:
     assert 20 < host[box][0, 0] < 50
 
 
+def test_crops_are_read_in_hu_and_mm(shared_data: Path) -> None:
+    assert to_hu(np.array([0, 51, 255], np.uint8)).tolist() == [-150, -70, 250]
+    cases = list(read_cases(shared_data / "train"))
+    assert len({case.name for case in cases}) == len(cases) == 40
+    assert sum(case.cancer for case in cases) == 20
+    for case in cases:
+        assert case.crops and 0.5 < case.pixel_mm < 1.1 and 0.5 <= case.apart_mm <= 7.5
+        for crop in case.crops:
+            assert crop.hu.shape == crop.organ.shape == crop.labels.shape
+            assert crop.organ.any() and crop.labels.max() <= 6
+
+
 def test_tumour_and_gland_are_counted_apart() -> None:
     labels = np.where(_disc(40, (20, 20), 15), 4, 0).astype(np.uint8)
     labels[_disc(40, (20, 20), 6)] = 1
-    image = np.full((40, 40), 160, np.uint8)
+    crop = Crop(np.full((40, 40), 100, np.float32), labels > 0, labels)
     slices = [(np.full((256, 256), 50, np.uint8), _disc(256, (128, 128), 15))]
 
     def all_but_the_tumour(values: np.ndarray) -> np.ndarray:
@@ -57,7 +70,7 @@ def test_tumour_and_gland_are_counted_apart() -> None:
         found[:, _disc(256, (128, 128), 8)] = False
         return found
 
-    tallies = _tallies([(image, labels > 0, labels)], 1.6, slices, all_but_the_tumour)
+    tallies = _tallies([crop], 1.6, slices, all_but_the_tumour)
     assert tallies["lesion"][0] == 0 and tallies["lesion"][1] > 80
     assert 0 < tallies["gland"][0] < tallies["gland"][1]
     assert tallies["around"][0] == tallies["around"][1] > 0

@@ -160,7 +160,7 @@ def _paint(
                 place[_voxels(path, seg, number, mask, grid)] = True
     except DatasetError:
         raise
-    except Exception as error:  # pydicom raises anything on damaged objects
+    except Exception as error:  # pydicom and decoders share no base; named here
         raise DatasetError(f"{path}: cannot be read as a DICOM SEG ({error!r})") from error
     others = [str(s.SegmentLabel) for s in seg.SegmentSequence if not meanings[s.SegmentNumber]]
     return [f"{path.name}: {spec.name} has no label for {', '.join(others)}"] if others else []

@@ -8,10 +8,13 @@ The server's Python needs ``onnxruntime`` (or ``onnxruntime-gpu``) and ``numpy``
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+log = logging.getLogger(__name__)
 
 
 class TritonPythonModel:
@@ -52,7 +55,8 @@ class TritonPythonModel:
         if len(batches) > 1 and same:
             try:
                 whole = self._run(np.concatenate(batches))
-            except Exception:  # noqa: BLE001 - onnxruntime's errors share no base; alone, each says its own
+            except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no base; logged
+                log.warning("%d requests together: %s; each runs alone", len(batches), error)
                 whole = None
             if whole is not None:
                 ends = np.cumsum([len(batch) for batch in batches])[:-1]
@@ -76,7 +80,7 @@ class TritonPythonModel:
     def _alone(self, batch: np.ndarray) -> Any:
         try:
             return self._response(self._run(batch))
-        except Exception as error:  # noqa: BLE001 - as above; the request's sender is told
+        except Exception as error:  # noqa: BLE001 - as above; told to who sent the request
             failure = self._backend.TritonError(str(error))
             return self._backend.InferenceResponse(output_tensors=[], error=failure)
 

@@ -5,6 +5,7 @@
 ``chest``              chest slices, where nothing is to be found
 ``appearance``         phase, dose, scanner and posture imitated; the organ's crops
 ``disease``            tumours, cysts and wide ducts drawn into a gland: they belong to it
+``unet``               the shape of both nets
 ``net``                the organ net
 ``organ``              trains it: ``python -m models.training.pancreas.organ --help``
 ``validation``         Dice by patient of a checkpoint

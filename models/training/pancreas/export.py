@@ -7,18 +7,15 @@ Several nets are averaged, at one or more scales; weights are kept in half preci
 (:func:`models.training.export.halve`).
 """
 
-import argparse
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-import onnx
-import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.training.export import LARGEST_DIFFERENCE, OPSET, Mean, halve
+from models.training import export
 from models.training.pancreas.net import MULTIPLE, OrganNet, widths_of
 from models.training.seal import seal
 
@@ -62,59 +59,17 @@ def organ_of(checkpoint: Path) -> nn.Module:
     state = torch.load(checkpoint, weights_only=True)["average"]
     net = OrganNet(widths_of(state))
     net.load_state_dict(state)
-    return fold(net.eval())
+    return export.fold(net.eval())
 
 
-def fold(net: nn.Module) -> nn.Module:
-    """Folds each batch normalisation into the convolution before it, in place."""
-    for block in [part for part in net.modules() if isinstance(part, nn.Sequential)]:
-        names = list(block._modules)
-        for first, second in zip(names, names[1:], strict=False):
-            conv, norm = block._modules[first], block._modules[second]
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                block._modules[first] = nn.utils.fusion.fuse_conv_bn_eval(conv, norm)
-                block._modules[second] = nn.Identity()
-    return net
-
-
-def write(net: nn.Module, to: Path) -> None:
-    """Exports ``net`` and compares both runtimes on slices of two sizes.
-
-    Raises:
-        ValueError: they differ by more than 0.02.
-    """
-    words = {0: "n", 2: "j", 3: "i"}
-    torch.onnx.export(
-        net,
-        (torch.rand(1, 1, 192, 224) * 255,),
-        str(to),
-        input_names=["slices"],
-        output_names=["logits"],
-        dynamic_axes={"slices": words, "logits": words},
-        opset_version=OPSET,
-        dynamo=False,
-    )
-    halve(to)
-    onnx.checker.check_model(onnx.load(to), full_check=True)
-    session = onnxruntime.InferenceSession(str(to), providers=["CPUExecutionProvider"])
-    for shape in ((1, 1, 192, 224), (3, 1, 256, 320)):
-        x = F.avg_pool2d(torch.rand(shape) * 255, 5, 1, 2)
-        with torch.inference_mode():
-            expected = net(x).numpy()
-        found = session.run(None, {"slices": x.numpy()})[0]
-        difference = float(abs(found - expected).max())
-        print(f"{to.name} {shape}: largest difference to PyTorch {difference:.1e}")
-        if difference > LARGEST_DIFFERENCE:
-            raise ValueError(f"{to}: ONNX Runtime differs from PyTorch by {difference}")
+def slices(shape: tuple[int, int, int, int]) -> Tensor:
+    """Smoothed noise from 0 to 255 HU, to compare runtimes on."""
+    return F.avg_pool2d(torch.rand(shape) * 255, 5, 1, 2)
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--checkpoints", type=Path, required=True, help="folder with *.pt")
-    parser.add_argument("--out", type=Path, required=True, help="the model's folder")
+    parser = export.arguments(__doc__)
     parser.add_argument(
         "--organs", nargs="+", default=["organ"], help="names whose outputs are averaged"
     )
@@ -125,7 +80,13 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     nets = [organ_of(options.checkpoints / f"{name}.pt") for name in options.organs]
-    write(Scaled(Mean(nets), options.scales).eval(), options.out / "organ.onnx")
+    export.write(
+        Scaled(export.Mean(nets), options.scales).eval(),
+        [slices((1, 1, 192, 224)), slices((3, 1, 256, 320))],
+        ("slices", "logits"),
+        {0: "n", 2: "j", 3: "i"},
+        options.out / "organ.onnx",
+    )
     if (options.out / "preread.toml").exists():
         seal(options.out)
 

@@ -28,7 +28,7 @@ from models.pancreas.places import peaks, together
 from models.runtime import Runtime
 from models.runtime.onnx import OnnxRuntime
 from models.runtime.source import OnnxFile, RuntimeOptions
-from models.training.pancreas.data import Patient, load_patients
+from models.training.pancreas.data import SIDE, Patient, load_patients
 from models.training.pancreas.lesions import Kind, draw, with_duct
 
 Rows = NDArray[np.float64]
@@ -102,7 +102,7 @@ def _box(masks: Bools) -> tuple[slice, slice]:
     at = np.argwhere(masks.any(0))
     middle = (at.min(0) + at.max(0) + 1) // 2
     sides = np.ceil((at.max(0) + 1 - at.min(0) + 24) / 16).astype(int) * 16
-    low = [int(np.clip(m - s // 2, 0, 256 - s)) for m, s in zip(middle, sides, strict=True)]
+    low = [int(np.clip(m - s // 2, 0, SIDE - s)) for m, s in zip(middle, sides, strict=True)]
     return slice(low[0], low[0] + int(sides[0])), slice(low[1], low[1] + int(sides[1]))
 
 
@@ -195,9 +195,7 @@ def score_rows(cases: Sequence[Case], runner: Runtime | None) -> dict[str, Rows]
             truth = case.lesion[case.gland.organ]
             pixel = auc(inside, truth) if 0 < truth.sum() < truth.size else 0.5
             rows.setdefault(name, []).append(
-                (hits[0], any(hits), pixel, score.max(), healed[name].max())
-                if hits
-                else (0, 0, pixel, score.max(), healed[name].max())
+                (any(hits[:1]), any(hits), pixel, score.max(), healed[name].max())
             )
     return {name: np.array(values, np.float64) for name, values in rows.items()}
 

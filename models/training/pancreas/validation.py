@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from models.training.nets import channels_last
 from models.training.pancreas.data import Patient
 
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -21,9 +22,8 @@ def logits_by_net(net: nn.Module) -> Logits:
         parts = []
         for start in range(0, len(images), BATCH):
             x = torch.from_numpy(images[start : start + BATCH, None].astype(np.float32))
-            x = x.contiguous(memory_format=torch.channels_last)
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-                parts.append(net(x).float()[:, 0].numpy())
+                parts.append(net(channels_last(x)).float()[:, 0].numpy())
         return np.concatenate(parts)
 
     return run

@@ -13,6 +13,7 @@ export function makeEditor(study, words, cards, onVerdict, onSaved) {
   const fields = new Map(); // textarea -> {kept, timer, seen, place, url, body}
   let queue = Promise.resolve(); // changes go one after another, each made from the last answer
   let running = 0;
+  let lost = null; // tries once more to keep the facts that could not be kept
   let confirmed = false;
 
   function put(field, extra = {}) {
@@ -27,8 +28,7 @@ export function makeEditor(study, words, cards, onVerdict, onSaved) {
         entry.kept = text;
         take(saved, field);
         say(entry, words.saved);
-        const wrong = [...fields.values()].some((other) => other.place.classList.contains("problem"));
-        if (!wrong) problem.hidden = true;
+        calm();
         return true;
       } catch (error) {
         refused(entry, error);
@@ -61,6 +61,11 @@ export function makeEditor(study, words, cards, onVerdict, onSaved) {
     complain(error.status ? sentence : `${words["not-saved"]}: ${sentence}`);
   }
 
+  function calm() {
+    const wrong = [...fields.values()].some((other) => other.place.classList.contains("problem"));
+    if (!wrong && lost === null) problem.hidden = true;
+  }
+
   // What the guidelines go by. It was made from the version shown here, so that its answer is
   // the version shown from now on.
   function keepFacts(path, values, place) {
@@ -71,14 +76,21 @@ export function makeEditor(study, words, cards, onVerdict, onSaved) {
         const saved = await send(`${base}/${path}`, { ...values(), seen: study.facts });
         study.facts = saved.versions.facts;
         for (const input of document.querySelectorAll(".guidance input[name=seen]")) input.value = study.facts;
-        if (!moved(saved.versions)) form.elements.seen_reviews.value = saved.versions.reviews;
+        agree(saved.versions);
+        lost = null;
         say({ place }, words.saved);
-        problem.hidden = true;
-        await onSaved();
+        calm();
       } catch (error) {
+        lost = () => keepFacts(path, values, place);
         refused({ place }, error);
+        return;
       } finally {
         running -= 1;
+      }
+      try {
+        await onSaved();
+      } catch (error) {
+        complain(error.message); // kept, but what follows from it could not be shown
       }
     });
     return queue;
@@ -108,12 +120,16 @@ export function makeEditor(study, words, cards, onVerdict, onSaved) {
     if (decided) {
       decided.textContent = fill(words.decided, { done: cards.length - saved.pending.length, all: cards.length });
     }
-    if (moved(saved.versions)) {
+    agree(saved.versions);
+  }
+
+  function agree(versions) {
+    if (moved(versions)) {
       document.getElementById("changed").hidden = false;
       return;
     }
-    form.elements.seen_reviews.value = saved.versions.reviews;
-    form.elements.seen_impression.value = saved.versions.impression;
+    form.elements.seen_reviews.value = versions.reviews;
+    form.elements.seen_impression.value = versions.impression;
   }
 
   const versionIn = (versions, field) =>
@@ -193,6 +209,7 @@ export function makeEditor(study, words, cards, onVerdict, onSaved) {
       if (!("waits" in event.target.dataset) || event.target.dataset.waits === "over") return;
       event.preventDefault();
       for (const field of fields.keys()) keep(field);
+      lost?.();
       await queue;
       if (dirty()) return;
       try {
@@ -206,12 +223,13 @@ export function makeEditor(study, words, cards, onVerdict, onSaved) {
     });
   }
 
-  const dirty = () => running > 0 || [...fields].some(([field, entry]) => field.value !== entry.kept);
+  const dirty = () => running > 0 || lost !== null || [...fields].some(([field, entry]) => field.value !== entry.kept);
 
   form.addEventListener("submit", async (event) => {
     if (confirmed) return; // on its way
     event.preventDefault();
     for (const field of fields.keys()) keep(field);
+    lost?.();
     await queue;
     if (event.submitter?.value !== "sign" || dirty()) return;
     try {

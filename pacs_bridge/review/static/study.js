@@ -47,15 +47,18 @@ for (const button of document.querySelectorAll("[data-go-slice]")) {
   });
 }
 
-// guidelines and draft follow from the verdicts: our own template's, with open parts left open
+// guidelines, draft and the contacts measured of the lesion that is asked about follow from
+// verdicts and answers: our own template's, with open parts left open
 async function derive() {
   if (!document.querySelector("[data-derived]")) return;
   const answer = await ask(`/studies/${encodeURIComponent(study.study)}/derived?revision=${study.revision}`);
   const fresh = document.createElement("template");
   fresh.innerHTML = await answer.text();
   for (const place of document.querySelectorAll("[data-derived]")) {
+    const now = fresh.content.getElementById(place.id);
+    if (!now) continue; // its lesion was rejected
     const open = [...place.querySelectorAll("details")].map((details) => details.open);
-    place.innerHTML = fresh.content.getElementById(place.id).innerHTML;
+    place.innerHTML = now.innerHTML;
     place.querySelectorAll("details").forEach((details, at) => { details.open = open[at] ?? false; });
   }
 }

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from imaging.errors import NothingToEncode
 from imaging.geometry import Grid
-from imaging.measure import measure
+from imaging.measure import measure, measure_structure, outlines_on
 from imaging.volume import Region, SourceSlice, Volume
 
 AXIAL = (1, 0, 0, 0, 1, 0)
@@ -169,3 +169,15 @@ def test_any_scattered_mask_is_measured(seed: int) -> None:
     index = volume.grid.to_index(found.centre_lps_mm) - (1, 2, 3)
     assert (index > -0.01).all()
     assert (index < np.array(voxels.shape) - 0.99).all()
+
+
+def test_an_organ_is_outlined_on_each_slice_that_it_reaches() -> None:
+    volume = make_volume((2.5, 0.7, 0.7))
+    far = np.linalg.norm(places(volume) - middle(volume), axis=-1)
+    region = region_of(volume, far <= 12)
+    first, last = region.start[0], region.start[0] + len(region.voxels) - 1
+    drawn = {k: outlines_on(volume, region, k) for k in range(volume.grid.shape[0])}
+    assert all(drawn[k] for k in range(first, last + 1))
+    assert not drawn[first - 1] and not drawn[last + 1]
+    key = measure_structure(volume, region)
+    assert drawn[key.key_slice] == key.outlines

@@ -7,6 +7,8 @@ import string
 import pytest
 
 from imaging.notices import WORDING, Severity, notice
+from imaging.refusal_wording import REFUSALS
+from imaging.warning_wording import WARNINGS
 
 
 def fields(wording: str) -> set[str]:
@@ -35,6 +37,11 @@ def test_values_reach_the_sentence(code: str) -> None:
         assert "{" not in text
         for value in values.values():
             assert str(value) in text
+
+
+def test_a_code_is_worded_once_and_where_its_severity_is_looked_for() -> None:
+    assert not REFUSALS.keys() & WARNINGS.keys()
+    assert {severity for severity, _, _ in WARNINGS.values()} == {Severity.WARNING}
 
 
 def test_an_unknown_code_or_value_is_a_mistake() -> None:

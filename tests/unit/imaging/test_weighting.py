@@ -28,7 +28,10 @@ WORDS = [
     ("ep2d_perf BOLUS", OTHER), ("TOF_3D_multi-slab", OTHER), ("t2_ci3d_tra", OTHER),
     ("AX 3D FIESTA", OTHER), ("STIR COR", OTHER), ("3-pl T2* FGRE S", OTHER),
     ("AAHead_Scout_MPR_sag", OTHER), ("T1 mprage post SUB", OTHER), ("T1 map", OTHER),
-    ("MP2RAGE_INV1", OTHER), ("Axial", UNKNOWN), ("", UNKNOWN), ("T1 and T2", UNKNOWN),
+    ("AX T1 FAT SUPPRESS", T1), ("svs_press_30", OTHER), ("T2压水 横断", FLAIR),
+    ("T2 横断 脂肪抑制", T2), ("弥散加权", OTHER), ("T2 灌注", OTHER), ("磁敏感成像", OTHER),
+    ("T2 定位", OTHER), ("MP2RAGE_INV1", OTHER), ("Axial", UNKNOWN), ("", UNKNOWN),
+    ("T1 and T2", UNKNOWN),
 ]  # fmt: skip
 
 

@@ -144,7 +144,7 @@ def fitted(
     """A linear map from features to the logits of classes 0 to ``classes`` - 1; weight and bias.
 
     Without ``bias`` the logit of class 0 is nothing, whatever the features.
-    """  # fmt: skip
+    """
     draw = np.random.default_rng(0)
     flat = truth.reshape(-1)
     chosen = []

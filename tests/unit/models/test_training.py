@@ -127,7 +127,8 @@ def test_an_exported_file_holds_half_precision_and_gives_the_same(tmp_path: Path
 
     net = Turned(fold(_shaken(Detector(16))), [4]).eval()
     file = tmp_path / "detector.onnx"
-    write(net, torch.randn(1, 1, 32, 32, 32), ("image", "maps"), [0, 2, 3, 4], file)
+    sizes = [torch.randn(1, 1, 32, 32, 32), torch.randn(3, 1, 64, 32, 48)]
+    write(net, sizes, ("image", "maps"), {0: "n", 2: "k", 3: "j", 4: "i"}, file)
     kinds = [w.data_type for w in onnx.load(file).graph.initializer if np.prod(w.dims) >= 1024]
     assert kinds and set(kinds) == {onnx.TensorProto.FLOAT16}
     x = torch.randn(2, 1, 48, 32, 64)

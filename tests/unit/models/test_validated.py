@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from models.errors import SpecError
+from models.loaded import load_model
 from models.spec import CATALOG, find_spec, list_specs, look_up, read_spec
-from tests.unit.models.made import write_model
+from tests.unit.models.made import write_bright_model, write_model
 from tests.unit.models.validated_made import validate
 
 OTHER = "f" * 64
@@ -125,3 +126,17 @@ def test_it_holds_for_the_weights_that_were_validated_and_no_others(model: Path)
     files = text[text.index("[files]") : text.index("[operating_point.validated]")]
     (model / "preread.toml").write_text(text.replace(files, ""), encoding="utf-8")
     assert not look_up("some-model", [model.parent]).validation_is_stale
+
+
+def test_it_holds_for_the_precision_that_was_validated_and_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = validate(write_bright_model(tmp_path / "some-model"))
+    full = read_spec(folder)
+    assert load_model(full, device="cpu").spec.operating_point.validated is not None
+    assert full.as_run_in("int8").operating_point.validated is None
+    assert caplog.text == ""
+    reduced = read_spec(changed(folder, "patients = 400", 'patients = 400\nprecision = "bf16"'))
+    assert reduced.as_run_in("bf16") is reduced
+    assert load_model(reduced, device="cpu").spec.operating_point.validated is None
+    assert "preread.toml: runs in fp32, which operating_point.validated does not" in caplog.text

@@ -103,6 +103,19 @@ def test_several_series_become_roles(tmp_path: Path) -> None:
     }
     assert {label.kind for label in spec.labels} == {"lesion"}
     assert "series" in spec.unfilled
+    assert spec.registration.method == "rigid"
+    told = (spec.folder / "preread.toml").read_text(encoding="utf-8")
+    assert 'in place of include: weighting = "FLAIR"' in told
+
+
+def test_series_of_ct_stand_as_their_headers_say(tmp_path: Path) -> None:
+    """Only MR of a head is laid over one another by its images."""
+    bundle = make_bundle(
+        tmp_path / "liver", channels={"0": "arterial", "1": "portal"}, labels={"1": "Tumor"}
+    )
+    spec = library_in(tmp_path).add(str(bundle), yes).spec
+    assert [s.role for s in spec.series] == ["arterial", "portal"]
+    assert spec.registration.method == "none"
 
 
 @pytest.mark.parametrize("packed", [True, False])

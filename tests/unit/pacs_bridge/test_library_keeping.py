@@ -11,9 +11,9 @@ import pytest
 
 from models.errors import SpecError
 from models.intake.installation import code_trusted_by, read_installation, trust_code
-from models.spec import read_spec, verify_files
+from models.spec import CATALOG, read_spec, verify_files
 from pacs_bridge.errors import DownloadWrong, LibraryError
-from pacs_bridge.library import Library
+from pacs_bridge.library import Library, Terms
 from tests.unit.models.made import write_model
 from tests.unit.pacs_bridge.bundles_made import (
     WEIGHTS,
@@ -83,6 +83,42 @@ def test_a_licence_that_is_not_free_must_be_agreed_to(tmp_path: Path) -> None:
     assert record.licence == "see LICENSE"
     assert record.source == str(bundle)
     assert "@" in record.who
+
+
+def test_a_bundle_that_the_catalogue_knows_is_asked_about_as_when_it_is_pulled(
+    tmp_path: Path,
+) -> None:
+    """The weights' terms stand in the catalogue, whatever file lies in the bundle."""
+    origin = read_spec(CATALOG / "vista3d").origin
+    assert origin is not None and origin.non_commercial
+    library = library_in(tmp_path)
+    asked: list[Terms] = []
+
+    def refuse(terms: Terms) -> bool:
+        asked.append(terms)
+        return False
+
+    for number, licence in enumerate(("NVIDIA License\n", "Apache License\n", "")):
+        bundle = make_bundle(tmp_path / str(number) / "vista3d", version="0.5.4", licence=licence)
+        with pytest.raises(LibraryError, match="licence was not agreed to"):
+            library.add(str(bundle), refuse)
+    assert asked == [Terms(origin.licence, origin.licence_note, non_commercial=True)] * 3
+    folder = library.add(str(bundle), yes).spec.folder
+    record = read_installation(folder)
+    assert record is not None and record.licence == origin.licence
+    with pytest.raises(LibraryError, match="licence was not agreed to"):
+        library.add(str(bundle), refuse, replace=True)
+    assert asked[-1].non_commercial
+
+
+def test_a_licence_in_the_bundle_binds_where_the_catalogue_names_a_free_one(
+    tmp_path: Path,
+) -> None:
+    bundle = make_bundle(
+        tmp_path / "spleen_ct_segmentation", version="0.5.9", licence="Our License\n"
+    )
+    with pytest.raises(LibraryError, match="licence was not agreed to"):
+        library_in(tmp_path).add(str(bundle), no)
 
 
 def test_code_of_its_own_is_trusted_by_name_and_only_as_it_is(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_the_list_says_why_without_opening_the_report(store: Store) -> None:
     (row,) = store.worklist()
     assert row.report is None
     assert "Findings 1, 2 reach the operating point of site_model 2.1" in row.urgent_why.en
-    assert row.urgent_why.zh.startswith("病灶 1, 2 达到")
+    assert row.urgent_why.zh.startswith("病灶 1、2 达到")
     one = store.reading(row.study.study_uid)
     assert one.urgent and one.urgent_why == row.urgent_why
 

@@ -11,6 +11,7 @@ import pytest
 from imaging.draft import deciding, draft_of, sentence_of
 from imaging.draft.facts import category_shown
 from imaging.draft.gland import RESEARCH, gland_sentences
+from imaging.draft.pancreas_panel import gland_facts, lesion_facts
 from imaging.guidelines import NCCN, SAR_APA, Override, guided, with_pancreas_reading
 from imaging.guidelines.pancreas_values import PancreasReading
 from imaging.language import Language, Text
@@ -29,6 +30,7 @@ from tests.unit.imaging.guidelines.made import finding, nodule, report
 from tests.unit.imaging.guidelines.made_pancreas import (
     PANCREAS,
     PLAIN,
+    PORTAL,
     free,
     gland,
     lesion,
@@ -60,13 +62,13 @@ def test_a_measured_lesion() -> None:
     assert said.en == (
         "Hypoattenuating lesion in the body of the pancreas, 28.0 × 22.0 × 20.0 mm, 6,400 mm³, "
         "mean 60 HU in the portal-venous phase, 41 HU below the parenchyma (slice 1 of 120). "
-        "Main duct upstream up to 6.2 mm, the duct cut off at the lesion, parenchyma upstream "
-        "7.0 mm thick (atrophic)."
+        "Main duct upstream up to 6.2 mm, the duct cut off at the lesion, gland with duct "
+        "upstream 7.0 mm thick, parenchyma upstream atrophic."
     )
     assert said.zh == (
         "胰体低密度病灶，大小约 28.0 × 22.0 × 20.0 mm，体积约 6,400 mm³，门静脉期平均 CT 值 60 HU，"
         "较胰腺实质低 41 HU（第 1 / 120 层）。上游主胰管最宽约 6.2 mm，胰管于病灶处截断，"
-        "上游胰腺实质厚约 7.0 mm（萎缩）。"
+        "上游胰腺（含胰管）厚约 7.0 mm，上游胰腺实质萎缩。"
     )
 
 
@@ -91,7 +93,8 @@ def test_what_the_reader_says_takes_the_blanks_place() -> None:
     said = sentence_of(of(found, pancreas_reading=reading), found)
     assert said.en.startswith("Isoattenuating lesion in the neck of the pancreas, ")
     assert said.en.endswith(
-        "Main duct upstream dilated (reader), no cut-off of the duct, no atrophy upstream."
+        "Main duct upstream dilated (reader), no cut-off of the duct (reader), no atrophy upstream "
+        "(reader)."
     )
     assert "filled in" not in said.en and "填写：" not in said.zh
     assert said.zh.startswith("胰颈等密度病灶")
@@ -105,10 +108,11 @@ def test_what_the_reader_says_takes_the_blanks_place() -> None:
         ({"delta_hu": None}, "mean 60 HU in the portal-venous phase (", "CT 值 60 HU（第"),
         ({"phase": PLAIN}, "mean 60 HU without contrast, 41", "平扫平均 CT 值 60 HU"),
         ({"phase": None}, "mean 60 HU, 41 HU", "平均 CT 值 60 HU，较"),
-        ({"attenuation": Attenuation.CYSTIC}, "Cystic lesion in the body", "胰体囊性病灶"),
+        ({"attenuation": Attenuation.CYSTIC}, "Fluid-attenuation lesion in the body",
+         "胰体液体密度病灶"),
         ({"part": None}, "Hypoattenuating lesion in the pancreas", "胰腺低密度病灶"),
         ({"part": Part.UNCINATE}, "in the uncinate process of the pancreas", "胰腺钩突低密度病灶"),
-        ({"atrophy_upstream": False}, "7.0 mm thick (not atrophic)", "7.0 mm（无萎缩）"),
+        ({"atrophy_upstream": False}, "7.0 mm thick, no atrophy", "7.0 mm，上游胰腺实质无萎缩"),
         ({"atrophy_upstream": None}, "7.0 mm thick. To be filled in by the reader: atrophy",
          "由医师填写：上游实质萎缩"),
         ({"thickness_upstream_mm": None}, "parenchyma upstream atrophic", "上游胰腺实质萎缩"),
@@ -119,6 +123,24 @@ def test_the_words_for_what_was_measured(changes: dict[str, Any], en: str, zh: s
     found = pancreatic(1, described(**changes))
     said = sentence_of(of(found), found)
     assert en in said.en and zh in said.zh
+
+
+def test_only_the_reader_calls_a_lesion_cystic() -> None:
+    fluid = pancreatic(1, described(attenuation=Attenuation.CYSTIC))
+    (row,) = (f for f in lesion_facts(fluid.pancreatic) if f.key == "attenuation")
+    assert (row.value.en, row.value.zh) == ("fluid-attenuation", "液体密度")
+    said = sentence_of(of(fluid, pancreas_reading=PancreasReading(appearance="cystic")), fluid)
+    assert said.en.startswith("Cystic lesion") and said.zh.startswith("胰体囊性病灶")
+
+
+def test_the_panel_says_that_contact_on_a_plain_ct_does_not_count() -> None:
+    for phase, counted in ((PLAIN, False), (PORTAL, True)):
+        rows = {f.key: f for f in lesion_facts(described(phase=phase))}
+        for key in ("superior-mesenteric-artery", "portal-vein"):
+            note = rows[key].note
+            assert note is not None
+            said = "does not count" in note.en and "不计入" in note.zh
+            assert said == (not counted and key != "portal-vein")  # that one was not measured
 
 
 def test_the_whole_draft() -> None:
@@ -321,17 +343,28 @@ def test_a_narrow_duct_is_not_called_dilated() -> None:
     )
 
 
+def test_a_wide_duct_that_does_not_count_is_called_neither() -> None:
+    """Along a short stretch, or in the head only, where it may be the bile duct."""
+    wide = gland(duct=Duct(widest_mm=7.0, widest_at=Part.HEAD, why=Text(en="-", zh="-")))
+    told = gland_sentences(wide, 60)[1]
+    assert told.en.startswith("Main duct: up to 7.0 mm in the head, wide along a short stretch")
+    assert "dilated" not in told.en and "扩张" not in told.zh
+    (row,) = (fact for fact in gland_facts(wide) if fact.key == "duct")
+    assert "dilated" not in row.value.en and "bile duct" in row.value.en
+
+
 def test_our_own_places_are_said_to_be_research_grade() -> None:
     shown = gland(places=(place(1), place(2, part=Part.TAIL, delta_hu=-41.4)), places_shown=True)
     last = gland_sentences(shown, 60)[-1]
     assert last.en == (
-        "Research grade, no findings and no probabilities; places to look at: 1. head, 11.0 mm, "
-        "\u221228 HU against the parenchyma (slice 5 of 60); 2. tail, 11.0 mm, \u221241 HU "
+        "Research grade, no findings and no probabilities; places to look at: 1. Head, 11.0 mm, "
+        "\u221228 HU against the parenchyma (slice 5 of 60); 2. Tail, 11.0 mm, \u221241 HU "
         "against the parenchyma (slice 5 of 60)."
     )
     assert last.zh.startswith(RESEARCH.zh) and "研究级" in last.zh
     nowhere = gland_sentences(gland(places_shown=True), 60)[-1]
-    assert nowhere.en.startswith(RESEARCH.en)
+    assert nowhere.en.startswith(RESEARCH.en) and "excludes nothing" in nowhere.en
+    assert nowhere.zh.startswith(RESEARCH.zh) and "不能排除" in nowhere.zh
     told = draft_of(of(gland=shown))
     assert "Research" not in told.impression_in(Language.EN)
     assert "研究" not in told.impression_in(Language.ZH)

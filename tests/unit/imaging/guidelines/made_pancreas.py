@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from imaging.finding import Code, Finding
+from imaging.guidelines.pancreas_resectability import resectability
 from imaging.guidelines.pancreas_values import PancreasReading, VesselReading
+from imaging.guidelines.values import Guidance
 from imaging.image_reference import ImageReference
 from imaging.language import Text
 from imaging.pancreatic import (
@@ -116,3 +118,10 @@ def gland(**changes: Any) -> Gland:
         "fitness": Fitness(slice_mm=5.0, whole_gland=True),
     }
     return Gland.model_validate(values | changes)
+
+
+def resectability_of(reading: PancreasReading, *findings: Finding) -> Guidance:
+    """What the NCCN's criteria say of lesions; without any, of a plain one of the head."""
+    said = resectability(findings or [pancreatic(1, lesion())], reading)
+    assert said is not None
+    return said

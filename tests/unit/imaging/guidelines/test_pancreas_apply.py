@@ -14,7 +14,7 @@ from imaging.guidelines import (
     guided,
     overridden,
     pancreatic_lesions,
-    template_of,
+    staged_lesion,
     with_clinical,
     with_override,
     with_pancreas_reading,
@@ -40,14 +40,14 @@ def test_both_guidelines_where_a_lesion_stands() -> None:
         made = report(found, model=MODEL)
         assert names(made) == [SAR_APA, NCCN]
         assert pancreatic_lesions(made) == (found,)
-        assert template_of(made) is not None
+        assert staged_lesion(made) is not None
         assert all(guidance.finding == 1 for guidance in guidance_of(made))
 
 
 def test_nothing_without_a_lesion() -> None:
     assert names(report(model=MODEL)) == []
     assert names(report(pancreatic(1, lesion()), model=MODEL, modality="MR")) == []
-    assert template_of(report(pancreatic(1, lesion()), model=MODEL, modality="MR")) is None
+    assert staged_lesion(report(pancreatic(1, lesion()), model=MODEL, modality="MR")) is None
     liver = PANCREAS.model_copy(update={"value": "10200004"})
     assert names(report(finding(1, site=liver), model=MODEL)) == []
     other = PANCREAS.model_copy(update={"scheme": "99LOCAL"})
@@ -58,7 +58,7 @@ def test_nothing_from_the_places_of_our_own_research_map() -> None:
     places = (place(1), place(2, darkness=1.0, learned=1.0))
     made = report(gland=gland(places=places, places_shown=True), model=MODEL)
     assert guidance_of(made) == ()
-    assert template_of(made) is None
+    assert staged_lesion(made) is None
     said = with_pancreas_reading(made, free(vessel(Vessel.SMA, "over-180")))
     assert said.guidance == ()
 

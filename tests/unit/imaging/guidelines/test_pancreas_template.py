@@ -17,7 +17,7 @@ from imaging.guidelines.pancreas_template import (
 from imaging.guidelines.pancreas_tumour import staged
 from imaging.guidelines.pancreas_values import PancreasReading
 from imaging.guidelines.values import SAR_APA
-from imaging.pancreatic import Part, Vessel
+from imaging.pancreatic import Attenuation, Part, Vessel
 
 from .made_pancreas import free, lesion, pancreatic, vessel
 
@@ -148,7 +148,11 @@ def test_one_blank_makes_it_incomplete(name: str) -> None:
 def test_a_cystic_lesion_is_not_what_the_template_is_for() -> None:
     said = structured_report([pancreatic(1, lesion())], complete(appearance="cystic"))
     assert said is not None and said.category is None
-    assert "template is for solid tumours" in said.missing[0].en
+    assert "the reader calls the lesion cystic" in said.missing[0].en
+    fluid = lesion(attenuation=Attenuation.CYSTIC)
+    said = structured_report([pancreatic(1, fluid)], complete())
+    assert said is not None and said.category is None
+    assert "because it measures as fluid does" in said.missing[0].en
 
 
 def test_which_of_several_lesions_is_asked_first() -> None:

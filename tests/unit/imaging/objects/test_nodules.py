@@ -95,7 +95,7 @@ def test_composition_margin_and_change_are_coded() -> None:
     study = two_findings()
     solid, part = groups(made(study, full(study)), "1411")
     assert coded(solid, "RID39409") == ["RID50151"] and coded(part, "RID39409") == ["RID50152"]
-    assert coded(solid, "RID5972") == ["RID5714"] and coded(part, "RID5972") == ["RID5713"]
+    assert coded(solid, "RID5972") == ["RID5714"] and coded(part, "RID5972") == ["MIRREG"]
     assert coded(solid, "111049") == ["15454001"] and coded(part, "111049") == ["129721008"]
     assert numbers(solid, "442714003") == {(): (1.55, "mm")}
     assert numbers(solid, "RVC") == {(): (111.9, "%")}

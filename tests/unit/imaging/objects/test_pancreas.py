@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from imaging.guidelines.pancreas_values import PancreasReading, VesselReading
 from imaging.language import Language
 from imaging.objects import make_seg, make_sr
-from imaging.pancreatic import Part, Phase, Vessel
+from imaging.pancreatic import Attenuation, Part, Phase, Vessel
 from imaging.report import FindingReview, Report, Verdict
 from tests.described_pancreas import (
     PORTAL,
@@ -128,11 +128,31 @@ def test_a_lesion_is_told_with_its_part_axes_density_duct_and_measured_vessels()
     assert found["81827009", "56851009", "69930009"] == 7.4
     assert found["VCONTACT", "", "42258001"] == 0.0
     assert found["VCONTACT", "", "90771006"] == 120.0
-    assert found["410668003", "", "90771006"] == 9.0
+    assert found["VCONTLEN", "", "90771006"] == 9.0
+    assert found["GTHICK", "373099004", "15776009"] == 12.3  # of the gland upstream
+    assert texts(group).count("measured round the segmented vessel") == 1  # of the one touched
     assert not {key for key in found if key[2] in ("57850000", "66559000", "32764006")}
     assert codes(group)["363698007"] == "64163001"
     assert codes(group)["ATTKIND"] == "ATTHYPO"
     assert "Iso-attenuating tumour" in texts(group)
+
+
+def test_contact_measured_on_a_plain_ct_is_left_out() -> None:
+    """As in the draft and the guideline: no vessel's wall is seen there."""
+    study = pancreatic_study()
+    plain = lesion(phase=PORTAL.model_copy(update={"phase": Phase.PLAIN}))
+    study.findings[0] = study.findings[0].model_copy(update={"pancreatic": plain})
+    group = of(made(study, pancreatic_report(study)), study.findings[0].tracking_uid)
+    assert not [key for key in numbers(group) if key[0] in ("VCONTACT", "VCONTLEN")]
+    assert "measured round the segmented vessel" not in texts(group)
+
+
+def test_a_measured_fluid_density_is_not_coded_as_a_cyst() -> None:
+    study = pancreatic_study()
+    fluid = {"pancreatic": lesion(attenuation=Attenuation.CYSTIC)}
+    study.findings[0] = study.findings[0].model_copy(update=fluid)
+    group = of(made(study, pancreatic_report(study)), study.findings[0].tracking_uid)
+    assert codes(group)["ATTKIND"] == "ATTFLUID"
 
 
 @pytest.mark.parametrize(
@@ -186,7 +206,7 @@ def test_the_resectability_of_the_reader_reaches_the_document() -> None:
     sr = made(study, report, Language.ZH)
     (told,) = (i for i in sr.ContentSequence if name(i) == "C0034375")
     words = [i.TextValue for i in told.ContentSequence if i.ValueType == "TEXT"]
-    assert any(w == "NCCN resectability: 可切除" for w in words), words
+    assert any(w == "NCCN 可切除性评估：可切除" for w in words), words
 
 
 def test_where_lesion_and_gland_overlap_both_keep_their_voxels() -> None:

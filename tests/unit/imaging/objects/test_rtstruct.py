@@ -15,13 +15,12 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
 from imaging.errors import NothingToEncode
-from imaging.finding import Code
-from imaging.language import Text
 from imaging.objects import make_rtstruct, make_seg
 from imaging.objects.contours import area, filled_contours
 from imaging.objects.rtstruct import interpreted_type
 from imaging.report import FindingReview, Report, Signature, Verdict
 from imaging.volume import Region
+from tests.unit.imaging.guidelines.made_pancreas import NEOPLASM
 from tests.unit.imaging.objects.made import (
     AXIAL,
     CORONAL,
@@ -36,7 +35,6 @@ from tests.unit.imaging.objects.made import (
 
 OBLIQUE = (0.8, 0.6, 0.0, 0.0, 0.0, -1.0)
 SIGNATURE = Signature(name="Zhang^San", organization="County Hospital", signed_at=CREATED)
-NEOPLASM = Code(value="108369006", scheme="SCT", meaning=Text(en="Neoplasm", zh="肿瘤"))
 
 
 def made(study: Study, report: Report | None = None, **options: object) -> Dataset:

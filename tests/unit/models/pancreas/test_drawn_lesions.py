@@ -16,10 +16,11 @@ from models.loaded import load_model  # noqa: E402
 from models.runtime.onnx import OnnxRuntime  # noqa: E402
 from models.runtime.source import OnnxFile, RuntimeOptions  # noqa: E402
 from models.spec import CATALOG, read_spec  # noqa: E402
+from models.training.export import write  # noqa: E402
 from models.training.nets import count_parameters  # noqa: E402
 from models.training.pancreas.data import Patient, load_patients  # noqa: E402
 from models.training.pancreas.heat import heat_loss  # noqa: E402
-from models.training.pancreas.heat_export import write  # noqa: E402
+from models.training.pancreas.heat_export import slices  # noqa: E402
 from models.training.pancreas.heat_net import HeatNet  # noqa: E402
 from models.training.pancreas.lesion_crops import SIDE, GlandCrops  # noqa: E402
 from models.training.pancreas.lesion_validation import (  # noqa: E402
@@ -172,8 +173,10 @@ def test_the_net_is_small_and_its_export_agrees(tmp_path: Path) -> None:
     torch.manual_seed(0)
     net = HeatNet(widths=(8, 12, 16, 20)).eval()
     assert count_parameters(HeatNet()) < 1_000_000
-    write(net, tmp_path / "heat.onnx")
-    runtime = OnnxRuntime(OnnxFile(tmp_path / "heat.onnx"), RuntimeOptions(threads=1))
+    sizes = [slices((1, 2, 64, 96)), slices((3, 2, 112, 80))]
+    file = tmp_path / "heat.onnx"
+    write(net, sizes, ("x", "y"), {0: "n", 2: "j", 3: "i"}, file)
+    runtime = OnnxRuntime(OnnxFile(file), RuntimeOptions(threads=1))
     x = np.zeros((2, 2, 32, 48), np.float32)
     (found,) = runtime.run(x)
     assert found.shape == (2, 1, 32, 48)

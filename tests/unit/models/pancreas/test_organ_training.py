@@ -10,7 +10,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs preread[monai]")
 pytest.importorskip("scipy", reason="needs preread[monai]")
 
-from models.training.pancreas.appearance import (  # noqa: E402 - after the check for torch
+from torch import Tensor  # noqa: E402 - after the checks
+
+from models.runtime.onnx import OnnxRuntime  # noqa: E402
+from models.runtime.source import OnnxFile, RuntimeOptions  # noqa: E402
+from models.training.export import fold, write  # noqa: E402
+from models.training.pancreas.appearance import (  # noqa: E402
     CROP,
     CropMaker,
     arterial,
@@ -21,7 +26,7 @@ from models.training.pancreas.appearance import (  # noqa: E402 - after the chec
 )
 from models.training.pancreas.data import Patient, load_patients, part_of  # noqa: E402
 from models.training.pancreas.disease import Kind, diseased, with_lesion  # noqa: E402
-from models.training.pancreas.export import Scaled, fold, write  # noqa: E402
+from models.training.pancreas.export import Scaled, slices  # noqa: E402
 from models.training.pancreas.net import OrganNet, widths_of  # noqa: E402
 from models.training.pancreas.organ import organ_loss  # noqa: E402
 from models.training.pancreas.validation import dice  # noqa: E402
@@ -202,5 +207,19 @@ def test_what_is_exported_is_the_net_at_any_size(tmp_path: Path) -> None:
         assert torch.allclose(folded(x), before, atol=1e-3)
         doubled = Scaled(folded, (1.0, 1.0))
         assert torch.allclose(doubled(x), before, atol=1e-3)
-    write(Scaled(folded, (0.85, 1.0)).eval(), tmp_path / "organ.onnx")
-    assert (tmp_path / "organ.onnx").stat().st_size > 0
+    sizes = [slices((1, 1, 192, 224)), slices((3, 1, 256, 320))]
+    file = tmp_path / "organ.onnx"
+    write(Scaled(folded, (0.85, 1.0)).eval(), sizes, ("x", "y"), {0: "n", 2: "j", 3: "i"}, file)
+    runtime = OnnxRuntime(OnnxFile(file), RuntimeOptions(threads=1))
+    (found,) = runtime.run(np.zeros((2, 1, 96, 64), np.float32))
+    assert found.shape == (2, 1, 96, 64)
+
+
+def test_an_export_that_gives_something_else_is_refused(tmp_path: Path) -> None:
+    class Unlike(torch.nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + float(x.shape[0])  # the export keeps the number it saw
+
+    sizes, axes = [torch.zeros(1, 1, 8, 8), torch.zeros(3, 1, 8, 8)], {0: "n"}
+    with pytest.raises(ValueError, match=r"unlike\.onnx: ONNX Runtime differs from PyTorch by 2"):
+        write(Unlike().eval(), sizes, ("x", "y"), axes, tmp_path / "unlike.onnx")
