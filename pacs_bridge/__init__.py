@@ -1,7 +1,7 @@
 """Sockets, database, people: the only place with state.
 
 Rooms: ``cli`` takes arguments, ``console`` prints, ``server`` puts everything together;
-``settings`` is the one configuration object (``settings_sections`` its tables,
+``settings`` is the one configuration object (``sections/`` its tables,
 ``settings_template`` prints it); ``inbox`` keeps
 received files (``identify`` and ``part10`` read and write their heads), ``arrivals`` says what
 becomes of them; ``tables``, ``database``, ``records``,

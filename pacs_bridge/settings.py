@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from imaging.language import Language
 from pacs_bridge.errors import SettingsError
-from pacs_bridge.settings_sections import (
+from pacs_bridge.sections import (
     AssemblySettings,
     DestinationSettings,
     ListenerSettings,
