@@ -44,7 +44,10 @@ def model_page(spec: ModelSpec) -> Iterator[str]:
         yield from (f"  {line}" for line in _rule(rule))
     point = spec.operating_point
     yield "operating point"
-    yield f"  score >= {point.score_threshold:g}, the best {point.most_findings} findings"
+    if any(label.kind == "lesion" for label in spec.labels):
+        yield f"  score >= {point.score_threshold:g}, the best {point.most_findings} findings"
+    if spec.task in ("lung-nodules", "pancreas"):  # the others draw what their labels say
+        yield f"  masks from {point.mask_threshold:g} on"
     yield from _validated(spec)
     yield "runs"
     yield (

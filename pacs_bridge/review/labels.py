@@ -174,7 +174,7 @@ LABELS: dict[str, Text] = {
         ("plan", "Series", "序列选择"),
         ("plan-none", "No plan yet.", "尚未规划。"),
         ("plan-damaged", "The plan can't be shown.", "无法显示规划。"),
-        ("chosen", "analysed", "已分析"),
+        ("chosen", "chosen", "已选用"),
         ("refused", "not used", "未使用"),
         ("complete-because", "Complete because: {why}", "判定完整的依据:{why}"),
         ("files", "Files", "文件"),
