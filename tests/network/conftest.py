@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,11 +59,17 @@ def orthanc(tmp_path: Path, preread_port: int) -> Iterator[Orthanc]:
 
 
 def dcmtk(tool: str, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    """Run a DCMTK tool; skip where DCMTK is missing."""
-    if shutil.which(tool) is None:
+    """Run a DCMTK tool; skip where DCMTK is missing.
+
+    pynetdicom brings programs of the same names, which an environment that is switched on puts
+    before them.
+    """
+    elsewhere = [each for each in os.get_exec_path() if Path(each) != Path(sys.executable).parent]
+    program = shutil.which(tool, path=os.pathsep.join(elsewhere))
+    if program is None:
         pytest.skip(f"no {tool} here: apt-get install dcmtk")
     return subprocess.run(
-        [tool, *arguments],
+        [program, *arguments],
         capture_output=True,
         text=True,
         errors="replace",

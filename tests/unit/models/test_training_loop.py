@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
+import multiprocessing
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,50 +69,63 @@ def _training(told: _Told) -> loop.Training:
     )
 
 
-@pytest.fixture
-def steps_of_three_seconds(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A clock by which every step takes 3 s, however fast the machine is."""
+@dataclass(frozen=True)
+class _Runs:
+    """Two runs over one checkpoint, as a process of their own tells of them."""
+
+    first: _Told
+    second: _Told
+    looks: list[tuple[int, bool]]
+    """Step, and whether a checkpoint lay there."""
+    average: dict[str, Tensor]
+    held: dict[str, Any]
+    """The checkpoint between the runs."""
+    said: str
+
+
+def _two_runs(folder: Path) -> _Runs:
+    """5 minutes, then a sixth, by a clock by which every step takes 3 s."""
 
     def tick(clock: schedule.Clock) -> float:
         clock.spent_s += 3.0
         return min(clock.spent_s / (clock.minutes * 60), 1.0)
 
-    threads = torch.get_num_threads()
-    monkeypatch.setattr(schedule.Clock, "tick", tick)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.mark.usefixtures("steps_of_three_seconds")
-def test_a_run_learns_and_a_second_one_goes_on_from_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    schedule.Clock.tick = tick  # type: ignore[method-assign]
     first, second = _Told(), _Told()
-    checkpoint = tmp_path / "tiny.pt"
+    checkpoint = folder / "tiny.pt"
     looks: list[tuple[int, bool]] = []
 
     def look(_average: schedule.Average, _clock: schedule.Clock, step: int) -> None:
         looks.append((step, checkpoint.exists()))
 
-    average = loop.train(_training(first), _options(tmp_path), look, 1.0)
-    held = torch.load(checkpoint, weights_only=True)
-    loop.train(_training(second), _options(tmp_path, "--minutes", "6"))
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        average = loop.train(_training(first), _options(folder), look, 1.0)
+        held = torch.load(checkpoint, weights_only=True)
+        loop.train(_training(second), _options(folder, "--minutes", "6"))
+    return _Runs(first, second, looks, average.state, held, said.getvalue())
+
+
+def test_a_run_learns_and_a_second_one_goes_on_from_it(tmp_path: Path) -> None:
+    # Its loader forks, which a process with other tests' threads does not always survive.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        runs = process.submit(_two_runs, tmp_path).result(timeout=240)
+    first, second, held = runs.first, runs.second, runs.held
 
     # 5 minutes of 3 s, a look after more than each whole one, a checkpoint after the second.
     assert held["step"] == len(first.losses) == 99
-    assert looks == [(21, False), (42, True), (63, True), (84, True)]
+    assert runs.looks == [(21, False), (42, True), (63, True), (84, True)]
     assert first.losses[-1] < first.losses[0] / 4
     # The checkpoint holds the average, and it is none of the last weights.
-    assert all(torch.equal(held["average"][key], average.state[key]) for key in average.state)
+    assert all(torch.equal(held["average"][key], runs.average[key]) for key in runs.average)
     assert not torch.equal(held["average"]["0.weight"], held["net"]["0.weight"])
     # The second run starts as good as the first ended, on other examples, within what is left.
     assert second.losses[0] < first.losses[0] / 4
     assert first.seeds == {SEED} and second.seeds == {SEED + 99}
-    resumed = torch.load(checkpoint, weights_only=True)
+    resumed = torch.load(tmp_path / "tiny.pt", weights_only=True)
     assert resumed["step"] == 99 + len(second.losses) == 118
     assert (held["spent_s"], resumed["spent_s"]) == (300, 360)
-    said = capsys.readouterr().out
-    assert "from step 99" in said and "step 50  min 2.5  loss " in said and "  double " in said
+    assert "from step 99" in runs.said and "step 50  min 2.5  loss " in runs.said
+    assert "  double " in runs.said
     assert not list(tmp_path.glob("*.part"))
 
 
