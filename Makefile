@@ -28,13 +28,15 @@ DEMO_READY := $(DEMO_VENV)/.ready-$(DEMO_EXTRAS)-$(MARK)
 # two processes, a file's tests together because they share slow fixtures; files in the folders'
 # order: the longest ones come first, and none is left alone at the end
 PYTEST ?= -n 2 --dist loadfile --no-loadscope-reorder
+# version of the viewer that opens a study at our DICOMweb server
+OHIF ?= 3.12.10
 # more flags for pip, e.g. PIP='--find-links wheels' for a machine without internet
 PIP ?=
 
-TEST_PACKAGES := orthanc orthanc-dicomweb dcmtk dicom3tools postgresql \
-                 chromium chromium-driver fonts-noto-cjk
+TEST_PACKAGES := openssl orthanc orthanc-dicomweb dcmtk dicom3tools postgresql \
+                 chromium chromium-driver fonts-noto-cjk poppler-utils poppler-data
 
-.PHONY: help demo test test-all lint format bench lock clean
+.PHONY: help demo test test-all ohif lint format bench lock clean
 
 help:  ## this list
 	@echo "Preread, preliminary reads of CT and MRI. Commands:"
@@ -51,8 +53,16 @@ demo: $(DEMO_READY)  ## install what a hospital would, run one chest CT through 
 test: lint $(TRITON_READY)  ## format, style, types, layers, and every test but the slow ones
 	@TRITON_VENV=$(TRITON_VENV) $(VENV)/bin/python -m pytest -m "not slow" $(PYTEST)
 
-test-all: lint $(TRITON_READY)  ## the same with the slow tests
+test-all: lint $(TRITON_READY) ohif  ## the same with the slow tests
 	@TRITON_VENV=$(TRITON_VENV) $(VENV)/bin/python -m pytest $(PYTEST)
+
+ohif:  ## fetch the viewer that the slow tests open a study with (npm package @ohif/app)
+	@[ ! -f .ohif/package/dist/index.html ] || exit 0
+	command -v npm >/dev/null || { echo "no npm; the viewer's test will be left out"; exit 0; }
+	mkdir -p .ohif
+	npm pack --silent --pack-destination .ohif @ohif/app@$(OHIF) >/dev/null
+	tar -xzf .ohif/ohif-app-$(OHIF).tgz -C .ohif
+	rm .ohif/ohif-app-$(OHIF).tgz
 
 lint: $(TEST_READY)  ## format, style, types and layers only
 	@$(VENV)/bin/ruff format --check --quiet .

@@ -1,7 +1,7 @@
 """How the words of real MR series are read: T1, T2, FLAIR, and whether contrast was given.
 
 Reads a table of series descriptions, one series a row, and prints what ``imaging.weighting`` and
-``imaging.rules`` make of it, by collection and in all; with ``--list`` every description under
+``imaging.contrast`` make of it, by collection and in all; with ``--list`` every description under
 what it was taken for, so that a person can look for mistakes. The figures in the README come from
 the public index of the Imaging Data Commons (PyPI ``idc-index-data``, which is no dependency
 here)::
@@ -24,7 +24,7 @@ import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from imaging.rules import told_contrast
+from imaging.contrast import told_contrast
 from imaging.weighting import Weighting, read_words
 
 Table = dict[str, Counter[str]]

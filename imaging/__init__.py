@@ -1,12 +1,18 @@
 """DICOM objects <-> values. No network, no device, no database.
 
 Rooms: ``geometry`` (Grid) and ``volume`` (Volume, Mask, Region) say where voxels are;
-``headers`` reads files (``mr_facts`` and ``weighting`` what an MR is weighted for), ``rules``
-says what a model wants of a series, ``series`` groups and chooses with a reason for each
-refusal, ``roles`` where a model takes several; ``load`` makes the Volume, ``coregister`` brings
-several together (``agreement`` and ``block_matching`` say how well); ``resample`` speaks
-SimpleITK for all; ``body``, ``lungs`` and ``brain_mask`` find these; ``measure`` turns a mask
-into numbers; ``character/``, ``lobes/`` and ``pancreas/`` say more of a nodule, its place, a
+``headers`` reads files into ``image_slice`` values (``undeclared`` reads text without a character
+set, ``mr_facts`` and ``weighting`` what an MR is weighted for), ``grouping`` puts them into series
+(``frame_kinds``: into the volumes of an enhanced one), ``input_rule`` says what a model wants
+of a series, ``rules`` what is wrong with one, ``suitability`` how well it suits (``series_words``,
+``contrast`` and ``kernels`` read what its header says, ``series_rules`` are a site's exceptions),
+``series`` chooses with a reason for each refusal (``continuation``: what goes on in another
+series), ``roles`` where a model takes several; ``wholeness`` sees slices that are still missing;
+``load`` makes the Volume: ``stacks`` takes one of several that lie in one place, ``arrange`` orders
+it (``spacing``: even, with gaps, uneven), ``pixels/`` decodes; ``coregister`` brings several
+together (``agreement`` and ``block_matching`` say how well); ``resample`` speaks SimpleITK for all;
+``body``, ``lungs`` and ``brain_mask`` find these; ``measure`` turns a mask into numbers;
+``character/``, ``lobes/`` and ``pancreas/`` say more of a nodule, its place, a
 gland; ``priors/`` compares dates, ``guidelines/`` decides, ``draft/`` words it; ``finding`` and
 ``report`` are the values every output renders (``nodule``, ``pancreatic`` and its
 ``pancreatic_names`` of what they carry), ``urgency`` why one is read first; ``notices`` (worded

@@ -5,55 +5,76 @@ Pure geometry on headers; no pixels are read here. Source: PS3.3 C.7.6.2 (Image 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imaging.errors import InconsistentSeries, IrregularGeometry, NoImages
 from imaging.geometry import Grid
 from imaging.headers import ImageSlice
 from imaging.notices import Notice, notice
-from imaging.series import slice_normal
+from imaging.rules import slice_normal
+from imaging.spacing import ROUNDING_MM, Layers, even_layers, uneven_layers
+from imaging.stacks import by_position, one_stack
 
-SAME_PLACE_MM = 0.01
-"""Two images nearer to each other than this along the normal lie at one position."""
-STEP_TOLERANCE = 0.1
-"""How far a step may be from a whole number of slice distances, as a part of one distance."""
-ROUNDING_MM = 0.11
-"""... but so much is always allowed: positions that were rounded to 0.1 mm."""
-LONGEST_GAP = 2
-"""So many neighbouring slices may be missing and are interpolated; more is refused."""
-MOST_MISSING = 0.05
-"""Part of all slices that may be missing in sum."""
 MOST_STRAY = 0.2
-"""How far an image may lie from its place on the grid, as a part of one distance ..."""
+"""How far an image may lie sideways of a straight stack, as a part of the slice distance ..."""
 LEAST_STRAY_MM = 0.5
 """... but so much is always allowed, mm."""
 SAME_COSINE = 0.002
 SAME_SPACING_MM = 0.0002
 """Headers are rounded: orientations and pixel spacings nearer than this are the same."""
-MOST_SHEAR_DEGREES = 0.5
-"""A gantry tilt above this makes no orthogonal grid."""
+LEAST_SHEAR = 0.0005
+"""A slope below this (0.03 degrees) leaves a grid as good as orthogonal; above, the slices are
+moved back, where they moved by more than positions are rounded."""
+MOST_TILT_DEGREES = 35.0
+"""Gantries tilt by 30 degrees at most; beyond this the positions are wrong."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the image of a slice lies against the slice, which a tilt or a new spacing moves.
+
+    Attributes:
+        row, column: which (fractional) pixel of the image lies at pixel (0, 0) of the slice.
+        above_mm: how far the image's plane lies from the slice's, along the normal.
+    """
+
+    row: float = 0.0
+    column: float = 0.0
+    above_mm: float = 0.0
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A regular stack of images.
+    """A regular stack of images, and how to make it of them.
 
     Attributes:
         grid: where the voxels will be, LPS mm; index k grows along the slices' normal.
-        slices: for each k the image, or None where one is missing.
-        notices: what had to be left out or will be interpolated.
+        images: those that are used, by their depth along the normal.
+        places: of each image.
+        layers: which images make slice k, and in which parts.
+        notices: what had to be left out, moved or will be interpolated.
     """
 
     grid: Grid
-    slices: tuple[ImageSlice | None, ...]
+    images: tuple[ImageSlice, ...]
+    places: tuple[Place, ...]
+    layers: Layers
     notices: tuple[Notice, ...]
+
+    @property
+    def slices(self) -> tuple[ImageSlice | None, ...]:
+        """For each k the image that lies there, or None where one is interpolated."""
+        return tuple(None if n is None else self.images[n] for n in self.layers.sources)
 
 
 def arrange(slices: tuple[ImageSlice, ...]) -> Stack:
     """Order the images of one series into a regular stack, whatever order they came in.
+
+    A gantry tilt is taken out: every slice is to be moved within its own plane until the stack
+    is straight. Slice distances that are uneven within a bound are brought to the smallest.
 
     Args:
         slices: images with position, orientation and pixel spacing.
@@ -62,41 +83,41 @@ def arrange(slices: tuple[ImageSlice, ...]) -> Stack:
         NoImages: fewer than two images.
         InconsistentSeries: sizes or orientations are mixed and no group prevails, or several
             images share a position and nothing tells which to use.
-        IrregularGeometry: uneven steps, long gaps, or a tilted gantry.
+        IrregularGeometry: steps that are too uneven, long gaps, or a stack that jumps sideways.
     """
     if len(slices) < 2:
         raise NoImages(f"{len(slices)} image(s) make no volume; at least 2 are needed")
-    slices, notices = _one_shape(slices)
+    slices, notices = one_shape(slices)
     slices, more = _one_per_position(slices)
     notices += more
     normal = slice_normal(slices[0])
-    ordered = sorted(slices, key=lambda s: float(normal @ np.asarray(s.position)))
-    places, missing = _places(ordered, normal)
-    count = places[-1] + 1
-    filled: list[ImageSlice | None] = [None] * count
-    for place, image in zip(places, ordered, strict=True):
-        filled[place] = image
-    first, last = ordered[0], ordered[-1]
-    step = (np.asarray(last.position) - np.asarray(first.position)) / (count - 1)
-    _check_strays(ordered, places, step)
-    _check_shear(step, normal)
-    grid = Grid.from_dicom(
-        (count, first.rows, first.columns),
-        np.asarray(first.position),
-        np.asarray(first.orientation),
-        np.asarray(first.pixel_spacing),
-        step,
+    images = tuple(sorted(slices, key=lambda s: float(normal @ np.asarray(s.position))))
+    positions = np.array([image.position for image in images], dtype=np.float64)
+    depths = positions @ normal
+    layers = even_layers(depths, images)
+    if layers is None:
+        layers, told = uneven_layers(depths, images)
+        notices.append(told)
+    sideways = _sideways(positions, depths, normal, images, layers.step_mm)
+    straight = _straight(images[0], sideways, layers)
+    if straight.notice is not None:
+        notices.append(straight.notice)
+    places = tuple(
+        Place(*straight.shift[n], round(above, 6)) for n, above in enumerate(layers.above_mm)
     )
-    if missing:
-        z = [round(float(grid.to_lps((k, 0, 0))[2]), 1) for k in missing]
+    if layers.missing:
+        z = [round(float(straight.grid.to_lps((k, 0, 0))[2]), 1) for k in layers.missing]
         where = f"{min(z):g} .. {max(z):g} (z)" if len(z) > 1 else f"z = {z[0]:g}"
-        notices.append(notice("missing-slices", count=len(missing), where=where))
-    return Stack(grid, tuple(filled), tuple(notices))
+        notices.append(notice("missing-slices", count=len(layers.missing), where=where))
+    return Stack(straight.grid, images, places, layers, tuple(notices))
 
 
-def _one_shape(slices: tuple[ImageSlice, ...]) -> tuple[tuple[ImageSlice, ...], list[Notice]]:
-    """Images that share size, pixel spacing and orientation; a small minority is left out."""
+def one_shape(slices: tuple[ImageSlice, ...]) -> tuple[tuple[ImageSlice, ...], list[Notice]]:
+    """Images that share size, pixel spacing and orientation; a small minority is left out.
 
+    Raises:
+        InconsistentSeries: no kind prevails.
+    """
     kinds: list[list[ImageSlice]] = []
     for image in slices:
         for kind in kinds:
@@ -129,7 +150,7 @@ def _same_shape(a: ImageSlice, b: ImageSlice) -> bool:
     def near(x: tuple[float, ...] | None, y: tuple[float, ...] | None, tolerance: float) -> bool:
         if x is None or y is None:
             return x is y
-        return bool(np.abs(np.subtract(x, y)).max() <= tolerance)
+        return max(abs(p - q) for p, q in zip(x, y, strict=True)) <= tolerance
 
     return (
         (a.rows, a.columns, a.position is None) == (b.rows, b.columns, b.position is None)
@@ -141,29 +162,17 @@ def _same_shape(a: ImageSlice, b: ImageSlice) -> bool:
 def _one_per_position(
     slices: tuple[ImageSlice, ...],
 ) -> tuple[tuple[ImageSlice, ...], list[Notice]]:
-    """One image a position: by acquisition, phase, echo or kernel where they tell apart."""
-    positions = _by_position(slices)
-    if len(positions) < 2:
+    """One image a position, by what the headers tell apart."""
+    if len(by_position(slices)) < 2:
         raise NoImages(
             f"all {len(slices)} images lie at one position, {slices[0].position}, e.g. "
             f"{slices[0].path.name}; a volume needs at least 2 positions"
         )
-    doubled = sum(len(images) - 1 for images in positions.values())
+    kept, notices = one_stack(slices)
+    positions = by_position(kept)
+    doubled = len(kept) - len(positions)
     if not doubled:
-        return slices, []
-    keywords = sorted({keyword for image in slices for keyword, _ in image.variant})
-    for keyword in keywords:
-        groups: dict[str, list[ImageSlice]] = defaultdict(list)
-        for image in slices:
-            groups[dict(image.variant).get(keyword, "")].append(image)
-        name, largest = max(groups.items(), key=lambda entry: (len(entry[1]), entry[0]))
-        whole = len(largest) >= 0.9 * len(positions)
-        if len(groups) > 1 and whole and len(_by_position(tuple(largest))) == len(largest):
-            how = f"{keyword} = {name or 'absent'}"
-            told = notice(
-                "duplicate-positions", count=doubled, kept=len(largest), of=len(slices), how=how
-            )
-            return tuple(largest), [told]
+        return kept, notices
     example = next(images for images in positions.values() if len(images) > 1)
     raise InconsistentSeries(
         f"{doubled} image(s) lie at the position of another, e.g. {example[0].path.name} and "
@@ -172,67 +181,94 @@ def _one_per_position(
     )
 
 
-def _by_position(slices: tuple[ImageSlice, ...]) -> dict[int, list[ImageSlice]]:
-    normal = slice_normal(slices[0])
-    ordered = sorted(slices, key=lambda s: (float(normal @ np.asarray(s.position)), str(s.path)))
-    groups: dict[int, list[ImageSlice]] = {}
-    last = -np.inf
-    for image in ordered:
-        depth = float(normal @ np.asarray(image.position))
-        if depth - last > SAME_PLACE_MM:
-            groups[len(groups)] = []
-        groups[len(groups) - 1].append(image)
-        last = depth
-    return groups
+def _sideways(
+    positions: NDArray[np.float64],
+    depths: NDArray[np.float64],
+    normal: NDArray[np.float64],
+    images: tuple[ImageSlice, ...],
+    step_mm: float,
+) -> NDArray[np.float64]:
+    """How far the stack moves within the slices' plane for each mm along the normal, (3,).
 
-
-def _places(ordered: list[ImageSlice], normal: np.ndarray) -> tuple[list[int], list[int]]:
-    """Index k of each image, and the k that have none."""
-    depths = np.array([float(normal @ np.asarray(image.position)) for image in ordered])
-    steps = np.diff(depths)
-    distance = float(np.median(steps))
-    whole = np.rint(steps / distance).astype(int)
-    off = np.abs(steps - whole * distance)
-    if whole.min() < 1 or off.max() > max(STEP_TOLERANCE * distance, ROUNDING_MM):
-        worst = int(off.argmax())
-        raise IrregularGeometry(
-            f"slice distances are uneven ({steps.min():.2f} to {steps.max():.2f} mm, mostly "
-            f"{distance:.2f}), e.g. between {ordered[worst].path.name} and "
-            f"{ordered[worst + 1].path.name}. Reconstruct with one slice distance, or send the "
-            "images that are missing"
-        )
-    places = [0, *np.cumsum(whole).tolist()]
-    missing = sorted(set(range(places[-1] + 1)) - set(places))
-    if int(whole.max()) - 1 > LONGEST_GAP or len(missing) > max(1, MOST_MISSING * len(ordered)):
-        at = int(whole.argmax())
-        raise IrregularGeometry(
-            f"{len(missing)} slice(s) are missing, up to {int(whole.max()) - 1} in a row, e.g. "
-            f"between {ordered[at].path.name} and {ordered[at + 1].path.name}. Send the study "
-            "again, or ask the PACS whether it holds them"
-        )
-    return places, missing
-
-
-def _check_strays(ordered: list[ImageSlice], places: list[int], step: np.ndarray) -> None:
-    """Steps that are each nearly right can add up, and a stack can jump sideways."""
-    positions = np.array([image.position for image in ordered], dtype=np.float64)
-    regular = positions[0] + np.outer(places, step)
-    stray = np.linalg.norm(positions - regular, axis=1)
-    distance = float(np.linalg.norm(step))
-    if stray.max() > max(LEAST_STRAY_MM, MOST_STRAY * distance):
+    A table that moved, or two scans that were joined, jump instead: no one slope says it.
+    """
+    depth = depths - depths[0]
+    moved = positions - positions[0] - np.outer(depth, normal)
+    slope = np.asarray(moved[-1] / depth[-1])
+    stray = np.linalg.norm(moved - np.outer(depth, slope), axis=1)
+    if stray.max() > max(LEAST_STRAY_MM, MOST_STRAY * step_mm):
         worst = int(stray.argmax())
         raise IrregularGeometry(
             f"slice positions are uneven: up to {stray.max():.1f} mm off a straight stack with a "
-            f"slice distance of {distance:.2f} mm, e.g. {ordered[worst].path.name} at "
-            f"{ordered[worst].position}. Reconstruct with one slice distance and table position"
+            f"slice distance of {step_mm:.2f} mm, e.g. {images[worst].path.name} at "
+            f"{images[worst].position}. Reconstruct with one slice distance and table position"
         )
+    return slope
 
 
-def _check_shear(step: np.ndarray, normal: np.ndarray) -> None:
-    cosine = abs(float(step @ normal)) / max(float(np.linalg.norm(step)), 1e-12)
-    angle = float(np.degrees(np.arccos(min(cosine, 1.0))))
-    if angle > MOST_SHEAR_DEGREES:
+@dataclass(frozen=True)
+class _Straight:
+    grid: Grid
+    shift: list[tuple[float, float]]
+    notice: Notice | None
+
+
+def _straight(image: ImageSlice, slope: NDArray[np.float64], layers: Layers) -> _Straight:
+    """The orthogonal grid of the stack, and the (row, column) of each image at its origin.
+
+    Args:
+        image: the lowest.
+        slope: movement within the plane for each mm along the normal, LPS.
+        layers: depths of the images and distance of the slices.
+    """
+    along_row, along_column = _cosines(image)
+    normal = np.cross(along_row, along_column)
+    row_mm, column_mm = image.pixel_spacing or (0.0, 0.0)
+    steep = float(np.linalg.norm(slope))
+    sheared = steep > LEAST_SHEAR and steep * layers.depths[-1] > ROUNDING_MM
+    angle = float(np.degrees(np.arctan(steep)))
+    if angle > MOST_TILT_DEGREES:
         raise IrregularGeometry(
-            f"the slices are shifted against one another by {angle:.1f} degrees (gantry tilt). "
-            "Send a reconstruction without tilt"
+            f"the slices are shifted against one another by {angle:.1f} degrees, more than a "
+            f"gantry can tilt ({MOST_TILT_DEGREES:g}). Check ImagePositionPatient and "
+            "ImageOrientationPatient, or send a reconstruction without tilt"
         )
+    step = layers.step_mm * (normal if steep > LEAST_SHEAR else normal + slope)
+    shape, first = (image.rows, image.columns), np.asarray(image.position, dtype=np.float64)
+    shift = [(0.0, 0.0)] * len(layers.depths)
+    told = None
+    if sheared:
+        # Where each image's first pixel lies, in pixels from that of the lowest.
+        depths = np.asarray(layers.depths)
+        rows = depths * float(slope @ along_column) / row_mm
+        columns = depths * float(slope @ along_row) / column_mm
+        low = np.floor([np.min(rows) + 1e-6, np.min(columns) + 1e-6])
+        high = np.ceil([np.max(rows) - 1e-6, np.max(columns) - 1e-6])
+        shape = (shape[0] + int(high[0] - low[0]), shape[1] + int(high[1] - low[1]))
+        first = first + along_column * row_mm * low[0] + along_row * column_mm * low[1]
+        shift = [
+            (_whole(low[0] - r), _whole(low[1] - c)) for r, c in zip(rows, columns, strict=True)
+        ]
+        told = notice("gantry-tilt", angle=angle, moved=steep * layers.depths[-1])
+    grid = Grid.from_dicom(
+        (len(layers.sources), *shape), first, [*along_row, *along_column], (row_mm, column_mm), step
+    )
+    return _Straight(grid, shift, told)
+
+
+def _whole(pixels: float) -> float:
+    """A shift in pixels; a thousandth of one is rounding and not worth interpolating for."""
+    nearest = float(np.rint(pixels))
+    return nearest if abs(pixels - nearest) < 1e-3 else float(pixels)
+
+
+def _cosines(image: ImageSlice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """ImageOrientationPatient's two directions; made perpendicular where rounding left them not."""
+    along_row, along_column = np.reshape(np.asarray(image.orientation, dtype=np.float64), (2, 3))
+    lengths = np.linalg.norm(along_row), np.linalg.norm(along_column)
+    off = max(abs(float(along_row @ along_column)), *(abs(float(n) - 1) for n in lengths))
+    if off < LEAST_SHEAR:
+        return along_row, along_column
+    along_row = along_row / lengths[0]
+    along_column = along_column - (along_column @ along_row) * along_row
+    return along_row, np.asarray(along_column / np.linalg.norm(along_column))

@@ -10,7 +10,7 @@ import math
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,58 +19,15 @@ from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from imaging.errors import FileError, MissingTag, NotDicom, TruncatedFile
-from imaging.geometry import Point
+from imaging.frame_kinds import Kind, kind_of
+from imaging.image_slice import ImageSlice as ImageSlice
+from imaging.image_slice import Orientation as Orientation
+from imaging.image_slice import SeriesHeader as SeriesHeader
 from imaging.mr_facts import MrFacts, read_facts
 from imaging.notices import Notice, notice
+from imaging.undeclared import understood
 
 log = logging.getLogger(__name__)
-
-Orientation = tuple[float, float, float, float, float, float]
-
-
-@dataclass(frozen=True)
-class ImageSlice:
-    """One two-dimensional image: a single-frame file, or one frame of a multi-frame file."""
-
-    path: Path
-    frame_number: int | None
-    sop_class_uid: str
-    sop_instance_uid: str
-    study_uid: str
-    series_uid: str
-    modality: str
-    instance_number: int
-    image_type: tuple[str, ...]
-    rows: int
-    columns: int
-    position: Point | None
-    """ImagePositionPatient: centre of the first pixel, LPS mm."""
-    orientation: Orientation | None
-    """ImageOrientationPatient: direction of growing column index, then of growing row index."""
-    pixel_spacing: tuple[float, float] | None
-    """Between rows, between columns, mm."""
-    slice_thickness_mm: float | None
-    variant: tuple[tuple[str, str], ...]
-    """Attributes that tell apart images of one position: acquisition, echo, phase, kernel."""
-
-
-@dataclass(frozen=True)
-class SeriesHeader:
-    """What the images of one series say of the series."""
-
-    study_uid: str
-    series_uid: str
-    modality: str
-    number: str
-    description: str
-    body_part: str
-    kernel: str
-    contrast: str
-    protocol: str = ""
-    study_description: str = ""
-    frame_of_reference: str = ""
-    mr: MrFacts = MrFacts()
-    """Of the first image or frame; empty where the modality is another."""
 
 
 @dataclass(frozen=True)
@@ -83,17 +40,19 @@ class Scan:
     """Files that are not used, each with its reason."""
     other_objects: int
     """DICOM files without pixels (reports, presentation states, a DICOMDIR)."""
+    frames: dict[tuple[str, Kind], SeriesHeader] = field(default_factory=dict)
+    """Of enhanced images: what the first frame of each kind says, by SeriesInstanceUID."""
 
 
 _VARIANT_KEYWORDS = (
-    "AcquisitionNumber",
-    "TemporalPositionIdentifier",
-    "EchoTime",
-    "DiffusionBValue",
-    "ConvolutionKernel",
-    "ContrastBolusAgent",
-    "AcquisitionTime",
-)
+    "AcquisitionNumber", "AcquisitionTime", "ComplexImageComponent", "ContrastBolusAgent",
+    "ContrastBolusAgentPhase", "ConvolutionKernel", "DiffusionBValue", "DiffusionDirectionality",
+    "DiffusionGradientOrientation", "EchoNumbers", "EchoTime", "EffectiveEchoTime",
+    "FrameAcquisitionNumber", "InversionTime", "KVP", "NominalPercentageOfCardiacPhase", "StackID",
+    "TemporalPositionIdentifier", "TemporalPositionIndex", "TriggerTime",
+)  # fmt: skip
+_OF_THE_STACK = {"StackID", "InStackPositionNumber", "ImagePositionPatient", "SliceLocation"}
+"""Dimensions along which one stack extends; along any other lies another stack."""
 
 
 _UNPARSABLE: tuple[type[Exception], ...] = (
@@ -137,6 +96,7 @@ def scan_files(paths: Iterable[Path]) -> Scan:
     """Read the headers of files; a file that can't be used becomes a notice, never an error."""
     slices: list[ImageSlice] = []
     series: dict[str, SeriesHeader] = {}
+    frames: dict[tuple[str, Kind], SeriesHeader] = {}
     notices: list[Notice] = []
     strangers: list[Path] = []
     seen: set[str] = set()
@@ -146,6 +106,10 @@ def scan_files(paths: Iterable[Path]) -> Scan:
             header = read_header(path)
             images = list(slices_of(path, header))
             described = _series_header(header)
+            by_kind = {
+                kind: _series_header(header, first.frame_number or 1)
+                for kind, first in _first_of_each(images).items()
+            }
         except NotDicom:
             log.warning("%s: not a DICOM file, passed over", path)
             strangers.append(path)
@@ -168,11 +132,21 @@ def scan_files(paths: Iterable[Path]) -> Scan:
         seen.add(images[0].sop_instance_uid)
         slices += images
         series.setdefault(images[0].series_uid, described)
+        for kind, told in by_kind.items():
+            frames.setdefault((images[0].series_uid, kind), told)
     if strangers:
         notices.append(notice("not-dicom", count=len(strangers), first=strangers[0].name))
     if repeated:
         notices.append(notice("same-instance-twice", count=repeated))
-    return Scan(tuple(slices), series, tuple(notices), others)
+    return Scan(tuple(slices), series, tuple(notices), others, frames)
+
+
+def _first_of_each(images: list[ImageSlice]) -> dict[Kind, ImageSlice]:
+    """The first frame of each kind; of one kind the series' own header says it all."""
+    found: dict[Kind, ImageSlice] = {}
+    for image in images:
+        found.setdefault(kind_of(image), image)
+    return found if len(found) > 1 else {}
 
 
 def slices_of(path: Path, header: Dataset) -> Iterator[ImageSlice]:
@@ -240,12 +214,28 @@ def _slice(
         orientation=_six(orientation) if orientation else None,
         pixel_spacing=(spacing[0], spacing[1]) if spacing else None,
         slice_thickness_mm=thickness[0] if thickness else None,
-        variant=tuple(
-            (keyword, str(value))
-            for keyword in _VARIANT_KEYWORDS
-            if (value := place.get(keyword)) not in (None, "")
-        ),
+        variant=_variant(header, place),
     )
+
+
+def _variant(header: Dataset, place: Any) -> tuple[tuple[str, str], ...]:
+    """What can tell an image from others at its position.
+
+    Of an enhanced image also its values along the dimensions that its maker named (PS3.3
+    C.7.6.17), private ones among them.
+    """
+    found = [
+        (keyword, "\\".join(str(part) for part in _listed(value)))
+        for keyword in _VARIANT_KEYWORDS
+        if (value := place.get(keyword)) not in (None, "")
+    ]
+    values = _listed(place.get("DimensionIndexValues"))
+    for item, value in zip(header.get("DimensionIndexSequence") or (), values, strict=False):
+        pointer = item.get("DimensionIndexPointer")
+        name = pydicom.datadict.keyword_for_tag(pointer or 0) or str(pointer)
+        if name not in _OF_THE_STACK:
+            found.append((f"dimension {name}", str(value)))
+    return tuple(found)
 
 
 def _six(numbers: tuple[float, ...]) -> Orientation:
@@ -266,13 +256,14 @@ def _must_be_no_image(path: Path, header: Dataset) -> None:
         raise TruncatedFile(path, problem, "Send the image again.")
 
 
-def _series_header(header: Dataset) -> SeriesHeader:
+def _series_header(header: Dataset, frame: int = 1) -> SeriesHeader:
     def text(keyword: str) -> str:
         value = header.get(keyword)
-        return "" if value is None else "/".join(str(part) for part in _listed(value)).strip()
+        text = "" if value is None else "/".join(str(part) for part in _listed(value)).strip()
+        return text if header.get("SpecificCharacterSet") else understood(text)
 
     frames = header.get("PerFrameFunctionalGroupsSequence")
-    place: Dataset | _Groups = _Groups(frames[0], header) if frames else header
+    place: Dataset | _Groups = _Groups(frames[frame - 1], header) if frames else header
     return SeriesHeader(
         study_uid=text("StudyInstanceUID"),
         series_uid=text("SeriesInstanceUID"),
@@ -285,6 +276,8 @@ def _series_header(header: Dataset) -> SeriesHeader:
         protocol=text("ProtocolName"),
         study_description=text("StudyDescription"),
         frame_of_reference=text("FrameOfReferenceUID"),
+        station=text("StationName"),
+        maker=" ".join(filter(None, (text("Manufacturer"), text("ManufacturerModelName")))),
         mr=read_facts(place.get) if text("Modality") == "MR" else MrFacts(),
     )
 

@@ -6,29 +6,25 @@ import logging
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
 
-from imaging.arrange import Stack, arrange
-from imaging.errors import FileError, NoImages, PixelsUndecodable
-from imaging.headers import ImageSlice, read_header
+from imaging.arrange import Place, Stack, arrange, one_shape
+from imaging.errors import NoImages
+from imaging.headers import ImageSlice
 from imaging.notices import Notice, notice
+from imaging.pixels import Plane, Undecoded, decode_files
+from imaging.pixels.decode import LOWEST_HU
+from imaging.pixels.moved import Window, covered, moved
 from imaging.series import Series
+from imaging.stacks import one_stack
 from imaging.volume import SourceSlice, Volume
 
 log = logging.getLogger(__name__)
 
-Plane = NDArray[np.float32] | NDArray[np.int16]
-"""Values after rescaling, HU for CT."""
 Pixels = dict[tuple[Path, int | None], Plane]
 """By file and frame number."""
-
-LOWEST_HU = -1024
-"""Scanners write -2000 or -3024 outside the circle of reconstruction; that is air."""
 
 
 @dataclass(frozen=True)
@@ -39,36 +35,30 @@ class Loaded:
     notices: tuple[Notice, ...]
 
 
-def load_series(series: Series) -> Loaded:
+def load_series(series: Series, *, helpers: int | None = None) -> Loaded:
     """Read, decode, order and rescale the images of one series.
 
     Args:
         series: images in any order, with position, orientation and pixel spacing.
+        helpers: processes that decode beside this one; None: as many as pay.
 
     Returns:
-        int16 voxels (float32 where a rescale slope is no whole number), (k, j, i); k grows along
-        the slices' normal. One or two missing slices in a row are interpolated, their
-        source is None and a notice says so.
+        int16 voxels (float32 where a rescale slope is no whole number), (k, j, i), on an
+        orthogonal grid; k grows along the slices' normal. One or two missing slices in a row
+        are interpolated, a gantry tilt is taken out, uneven distances are brought to one; a
+        notice says so, and the source of a slice that is interpolated is None.
 
     Raises:
         SeriesError: the images make no regular volume.
     """
-    notices: list[Notice] = []
-    pixels: Pixels = {}
-    files: dict[Path, list[ImageSlice]] = defaultdict(list)
-    for image in series.slices:
-        files[image.path].append(image)
-    for path, images in files.items():
-        try:
-            pixels |= {(path, n): frame for n, frame in _decode(images).items()}
-        except FileError as error:
-            log.warning("series %s: %s", series.uid, error)
-            notices.append(notice("unreadable-file", file=path.name, problem=error.problem))
-    readable = tuple(s for s in series.slices if (s.path, s.frame_number) in pixels)
+    wanted, notices = _wanted(series)
+    pixels, unreadable = _decoded(series, wanted, helpers)
+    notices = [*unreadable, *notices]
+    readable = tuple(s for s in wanted if (s.path, s.frame_number) in pixels)
     if not readable:
         first = f"; {notices[0].text.en}" if notices else ""
         raise NoImages(
-            f"none of the {len(series.slices)} images of series {series.uid} is readable{first}"
+            f"none of the {len(wanted)} images of series {series.uid} is readable{first}"
         )
     single = _without_exact_copies(readable, pixels)
     if len(single) < len(readable):
@@ -77,82 +67,52 @@ def load_series(series: Series) -> Loaded:
         told = notice("duplicate-positions", count=copies, kept=len(single), of=of, how=how)
         notices.append(told)
     stack = arrange(single)
-    voxels = _fill(stack, pixels)
+    voxels = _fill(stack, pixels, series.header.modality)
     notices += [*stack.notices, *_check(series, stack, voxels)]
     sources = tuple(
-        None
-        if image is None
-        else SourceSlice(
-            image.path, image.sop_class_uid, image.sop_instance_uid, image.frame_number
-        )
-        for image in stack.slices
+        None if n is None else _source(stack.images[n], stack.places[n])
+        for n in stack.layers.sources
     )
     return Loaded(Volume(voxels, stack.grid, sources), tuple(notices))
 
 
-def _decode(images: list[ImageSlice]) -> dict[int | None, Plane]:
-    """The frames of one file, rescaled; keys are frame numbers.
-
-    Raises:
-        PixelsUndecodable: damaged, truncated, or of a transfer syntax no decoder here knows.
-    """
-    path = images[0].path
-    try:
-        dataset = pydicom.dcmread(path, force=True)
-        if "TransferSyntaxUID" not in dataset.file_meta:
-            dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
-        stored = dataset.pixel_array
-        if stored.ndim == 2:
-            stored = stored[np.newaxis]
-        if stored.ndim != 3:
-            raise ValueError(f"{stored.ndim} dimensions; colour images are not CT or MR slices")
-        return {
-            image.frame_number: _rescale(stored[(image.frame_number or 1) - 1], dataset, image)
-            for image in images
-        }
-    except Exception as error:
-        # Nothing narrower: pydicom's decoders and the libraries behind them (GDCM, pylibjpeg,
-        # NumPy) share no base. It becomes a named error, which load_series logs and tells.
-        syntax = _syntax_name(path)
-        raise PixelsUndecodable(
-            path, f"its pixels can't be decoded ({syntax}: {error})", "Send the image again."
-        ) from error
+def _wanted(series: Series) -> tuple[tuple[ImageSlice, ...], list[Notice]]:
+    """What need be decoded: of several stacks the one that will be used."""
+    if any(image.position is None or image.orientation is None for image in series.slices):
+        return series.slices, []
+    kept, notices = one_shape(series.slices)
+    chosen, more = one_stack(kept)
+    return chosen, notices + more
 
 
-def _syntax_name(path: Path) -> str:
-    try:
-        return str(read_header(path).file_meta.TransferSyntaxUID.name)
-    except (FileError, AttributeError):
-        return "unknown transfer syntax"
+def _decoded(
+    series: Series, images: tuple[ImageSlice, ...], helpers: int | None
+) -> tuple[Pixels, list[Notice]]:
+    pixels: Pixels = {}
+    files: dict[Path, list[ImageSlice]] = defaultdict(list)
+    for image in images:
+        files[image.path].append(image)
+    lost: dict[Path, Notice] = {}
+    for made in decode_files(files, helpers=helpers):
+        if isinstance(made, Undecoded):
+            log.warning("series %s: %s", series.uid, made.error)
+            problem = made.error.problem
+            lost[made.path] = notice("unreadable-file", file=made.path.name, problem=problem)
+        else:
+            pixels |= {(made.path, number): plane for number, plane in made.planes.items()}
+    return pixels, [lost[path] for path in sorted(lost)]
 
 
-def _rescale(stored: NDArray[np.number[Any]], dataset: Dataset, image: ImageSlice) -> Plane:
-    """Stored values to HU: PS3.3 C.11.1 (Modality LUT), padding (C.7.5.1.1.2) to air.
-
-    int16 where the values are whole and fit, so that a study takes half the memory.
-    """
-    place = dataset
-    if image.frame_number is not None and "PerFrameFunctionalGroupsSequence" in dataset:
-        shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
-        frame = dataset.PerFrameFunctionalGroupsSequence[image.frame_number - 1]
-        for groups in (frame, shared[0]):
-            if "PixelValueTransformationSequence" in groups:
-                place = groups.PixelValueTransformationSequence[0]
-                break
-    slope = float(place.get("RescaleSlope", 1) or 1)
-    intercept = float(place.get("RescaleIntercept", 0) or 0)
-    values = stored.astype(np.float32) * slope + intercept
-    if image.modality == "CT":
-        padding = dataset.get("PixelPaddingValue")
-        if padding is not None:
-            limit = dataset.get("PixelPaddingRangeLimit", padding)
-            low, high = sorted((int(padding), int(limit)))
-            values[(stored >= low) & (stored <= high)] = LOWEST_HU
-        np.maximum(values, LOWEST_HU, out=values)
-    if values.shape != (image.rows, image.columns):
-        raise ValueError(f"{values.shape} pixels, header says {image.rows} x {image.columns}")
-    whole = values.astype(np.int16)
-    return whole if np.array_equal(whole, values) else values
+def _source(image: ImageSlice, place: Place) -> SourceSlice:
+    return SourceSlice(
+        path=image.path,
+        sop_class_uid=image.sop_class_uid,
+        sop_instance_uid=image.sop_instance_uid,
+        frame_number=image.frame_number,
+        first_row=place.row,
+        first_column=place.column,
+        above_mm=place.above_mm,
+    )
 
 
 def _without_exact_copies(slices: tuple[ImageSlice, ...], pixels: Pixels) -> tuple[ImageSlice, ...]:
@@ -169,28 +129,51 @@ def _without_exact_copies(slices: tuple[ImageSlice, ...], pixels: Pixels) -> tup
     return tuple(kept)
 
 
-def _fill(stack: Stack, pixels: Pixels) -> Plane:
-    small = all(plane.dtype == np.int16 for plane in pixels.values())
+def _fill(stack: Stack, pixels: Pixels, modality: str) -> Plane:
+    """The slices: images as they are, moved within their plane, or mixed of two."""
+    keys = [(image.path, image.frame_number) for image in stack.images]
+    small = all(pixels[key].dtype == np.int16 for key in keys)
+    outside = LOWEST_HU if modality == "CT" else min(float(pixels[key].min()) for key in keys)
     shape = stack.grid.shape
     voxels: Plane = np.empty(shape, np.int16) if small else np.empty(shape, np.float32)
-    present = [k for k, image in enumerate(stack.slices) if image is not None]
-    for k in present:
-        image = stack.slices[k]
-        assert image is not None
-        voxels[k] = pixels.pop((image.path, image.frame_number))
-    for k in sorted(set(range(len(stack.slices))) - set(present)):
-        below = max(p for p in present if p < k)
-        above = min(p for p in present if p > k)
-        part = (k - below) / (above - below)
-        voxels[k] = np.rint((1 - part) * voxels[below] + part * voxels[above])
+    last = {n: k for k, mix in enumerate(stack.layers.mixes) for n in mix[:2]}
+    planes: dict[int, Plane] = {}
+    for k, (below, above, part) in enumerate(stack.layers.mixes):
+        for n in (below, above):
+            if n not in planes:
+                plane = pixels.pop(keys[n])
+                planes[n] = moved(plane, stack.places[n], shape[1:], outside)
+        if part == 0:
+            voxels[k] = planes[below]
+        else:
+            # A voxel that one of the two images does not reach is outside, not half air.
+            both = _both(stack, below, above)
+            mixed = (1 - part) * planes[below][both].astype(np.float32) + part * planes[above][both]
+            voxels[k] = outside
+            voxels[k][both] = np.rint(mixed) if small else mixed
+        for n in (below, above):
+            if last[n] == k:
+                planes.pop(n, None)
     return voxels
+
+
+def _both(stack: Stack, below: int, above: int) -> Window:
+    shape = stack.grid.shape[1], stack.grid.shape[2]
+    one, two = (
+        covered((stack.images[n].rows, stack.images[n].columns), stack.places[n], shape)
+        for n in (below, above)
+    )
+    rows, columns = (
+        slice(max(a.start, b.start), max(a.start, b.start, min(a.stop, b.stop)))
+        for a, b in zip(one, two, strict=True)
+    )
+    return rows, columns
 
 
 def _check(series: Series, stack: Stack, voxels: NDArray[np.generic]) -> list[Notice]:
     notices = []
-    first = next(image for image in stack.slices if image is not None)
     found = stack.grid.spacing_mm[0]
-    said = first.slice_thickness_mm
+    said = stack.images[0].slice_thickness_mm
     # Overlapping reconstruction is normal; a distance well above the thickness is a gap.
     if said and found > 1.2 * said:
         notices.append(notice("thickness-differs", said=said, found=round(found, 3)))

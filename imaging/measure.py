@@ -67,7 +67,7 @@ def measure(volume: Volume, region: Region) -> Measurement:
         if image is None:
             continue
         polygons = _polygons(region, int(offset))
-        contours += _outlines(image, polygons)
+        contours += _outlines(volume, k, image, polygons)
         found.append((_axes_mm(volume, polygons[0]), k))
     if not found:
         raise NothingToEncode("the lesion lies on interpolated slices only")
@@ -115,7 +115,9 @@ def measure_structure(volume: Volume, region: Region) -> StructureMeasurement:
         slices=tuple(dict.fromkeys(image.sop_instance_uid for image in images.values())),
         key_image=images[key],
         key_slice=region.start[0] + key,
-        outlines=tuple(_outlines(images[key], _polygons(region, key))),
+        outlines=tuple(
+            _outlines(volume, region.start[0] + key, images[key], _polygons(region, key))
+        ),
     )
 
 
@@ -131,18 +133,22 @@ def outlines_on(volume: Volume, region: Region, k: int) -> tuple[Outline, ...]:
     offset = k - region.start[0]
     if image is None or not 0 <= offset < len(region.voxels) or not region.voxels[offset].any():
         return ()
-    return tuple(_outlines(image, _polygons(region, offset)))
+    return tuple(_outlines(volume, k, image, _polygons(region, offset)))
 
 
 def _polygons(region: Region, offset: int) -> list[np.ndarray]:
-    """Outlines of one slice of the box, (column, row) of the whole image."""
+    """Outlines of one slice of the box, (column, row) of the whole slice."""
     shift = np.array([region.start[2], region.start[1]], dtype=np.float64)
     return [polygon + shift for polygon in outlines(region.voxels[offset])]
 
 
-def _outlines(image: ImageReference, polygons: list[np.ndarray]) -> list[Outline]:
+def _outlines(
+    volume: Volume, k: int, image: ImageReference, polygons: list[np.ndarray]
+) -> list[Outline]:
+    """Outlines on a slice to outlines on its image, which a tilt moves against it."""
+    first = volume.image_offset(k)[::-1]
     return [
-        Outline(image=image, points=tuple((float(c), float(r)) for c, r in polygon))
+        Outline(image=image, points=tuple((float(c), float(r)) for c, r in polygon + first))
         for polygon in polygons
     ]
 

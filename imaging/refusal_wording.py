@@ -38,6 +38,16 @@ REFUSALS: Final[dict[str, tuple[Severity, str, str]]] = {
         "a localizer (scout), not a volume: ImageType {found}",
         "定位像，不是容积数据：ImageType {found}",
     ),
+    "described-otherwise": (
+        Severity.REFUSAL,
+        "{found} by its description ({said}); no model reads such images",
+        "据描述（{said}）为{found}，不供模型分析",
+    ),
+    "site-never": (
+        Severity.REFUSAL,
+        "left alone by the site's rule {rule!r}",
+        "按本院规则“{rule}”不予分析",
+    ),
     "derived-image": (
         Severity.REFUSAL,
         "not a primary axial acquisition: ImageType {found}",

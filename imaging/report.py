@@ -22,7 +22,7 @@ from imaging.pancreatic import Gland
 from imaging.priors.values import Comparison
 from imaging.urgency import Urgency as Urgency
 
-SCHEMA_VERSION: Final = "1.3"
+SCHEMA_VERSION: Final = "1.4"
 
 
 class _Value(BaseModel):
@@ -83,17 +83,29 @@ class Signature(_Value):
     signed_at: datetime
 
 
+class Superseded(_Value):
+    """The result of an earlier revision of the study, as it was sent: the predecessor."""
+
+    revision: int
+    stage: Stage
+    sr_uid: str = Field(description="SOPInstanceUID of its SR")
+    sr_series_uid: str
+
+
 class Report(_Value):
     """What the models that took a series of a study made of it.
 
     1.1 added ``models``, ``structures``, ``window`` and ``model`` of a finding; 1.2 ``nodule`` of
     a finding, ``clinical``, ``guidance``, ``overrides`` and ``comparisons``; 1.3 ``pancreatic`` of
-    a finding, ``gland``, ``pancreas_reading`` and ``urgency``.
+    a finding, ``gland``, ``pancreas_reading`` and ``urgency``; 1.4 ``supersedes``.
     """
 
-    schema_version: Literal["1.0", "1.1", "1.2", "1.3"] = SCHEMA_VERSION
+    schema_version: Literal["1.0", "1.1", "1.2", "1.3", "1.4"] = SCHEMA_VERSION
     stage: Stage = Stage.PRELIMINARY
     revision: int = Field(default=1, description="grows when late images change the study")
+    supersedes: Superseded | None = Field(
+        default=None, description="the result of an earlier revision that this one replaces"
+    )
     created_at: datetime
     patient: Patient
     study_uid: str
@@ -150,6 +162,16 @@ class Report(_Value):
     def preliminary_uid_of(self, what: str) -> str:
         """UID of the same object of the preliminary report, the final one's predecessor."""
         return self.model_copy(update={"stage": Stage.PRELIMINARY}).uid_of(what)
+
+    @property
+    def as_superseded(self) -> Superseded:
+        """This report as a later revision names it."""
+        return Superseded(
+            revision=self.revision,
+            stage=self.stage,
+            sr_uid=self.uid_of("sr"),
+            sr_series_uid=self.uid_of("sr-series"),
+        )
 
     def review_of(self, finding: Finding) -> FindingReview:
         """The reader's verdict on ``finding``; pending when there is none yet."""

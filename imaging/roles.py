@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from imaging.headers import Scan
+from imaging.input_rule import InputRule
 from imaging.language import Text
 from imaging.notices import Notice, Severity, notice
-from imaging.rules import InputRule, judge
+from imaging.rules import judge
 from imaging.series import Series, SeriesPlan, group_series, verdict_on
+from imaging.series_rules import SeriesRule, matching
+from imaging.suitability import Suitability, weigh_coverage, why_better
 
-Judged = tuple[float, list[Notice]]
+UNSUITED = Suitability(0.0)
 
 
 class RoleRule(Protocol):
@@ -27,7 +30,12 @@ class RoleRule(Protocol):
 
 
 def choose_roles(
-    scan: Scan, roles: Sequence[RoleRule], model: str, *, across_frames: bool = False
+    scan: Scan,
+    roles: Sequence[RoleRule],
+    model: str,
+    *,
+    across_frames: bool = False,
+    site: Sequence[SeriesRule] = (),
 ) -> SeriesPlan:
     """Find a series for every role, each series in one role, all in one frame of reference.
 
@@ -41,6 +49,7 @@ def choose_roles(
         model: its name.
         across_frames: where no frame of reference has a series for every role, take them from
             several; whoever reads them must lay them over one another by their images.
+        site: the site's rules on series.
 
     Returns:
         A plan whose ``roles`` names the series in the order given and whose ``chosen`` is the
@@ -48,9 +57,14 @@ def choose_roles(
         one is.
     """
     everything = group_series(scan)
-    judged = {
-        (s.uid, r.role): judge(s.header, s.slices, r.input) for s in everything for r in roles
-    }
+    judged: dict[tuple[str, str], Suitability] = {}
+    for role in roles:
+        judged |= weigh_coverage({
+            (s.uid, role.role): judge(
+                s.header, s.slices, role.input, matching(site, s.header, model)
+            )
+            for s in everything
+        })  # fmt: skip
     cast: dict[str, Series] = {}
     for frame in sorted({series.header.frame_of_reference for series in everything}):
         there = [s for s in everything if s.header.frame_of_reference == frame]
@@ -75,7 +89,7 @@ def choose_roles(
         verdicts=tuple(
             verdict_on(
                 series,
-                judged[series.uid, played[series.uid]][0] if series.uid in played else 0.0,
+                judged[series.uid, played[series.uid]] if series.uid in played else UNSUITED,
                 _notices(series, roles, judged, cast),
                 accepted=bool(chosen) and series.uid in played,
                 role=played.get(series.uid, ""),
@@ -87,15 +101,15 @@ def choose_roles(
 
 
 def _cast(
-    series: Sequence[Series], roles: Sequence[RoleRule], judged: dict[tuple[str, str], Judged]
+    series: Sequence[Series], roles: Sequence[RoleRule], judged: dict[tuple[str, str], Suitability]
 ) -> dict[str, Series]:
     """A largest matching of roles to series, by augmenting paths, best scores tried first."""
     playing: dict[str, str] = {}
     by_uid = {each.uid: each for each in series}
     liked = {
         role.role: sorted(
-            (uid for uid in by_uid if judged[uid, role.role][0] > 0),
-            key=lambda uid: (-judged[uid, role.role][0], uid),
+            (uid for uid in by_uid if judged[uid, role.role].score > 0),
+            key=lambda uid: (-judged[uid, role.role].score, uid),
         )
         for role in roles
     }
@@ -116,38 +130,43 @@ def _cast(
     return {each.role: cast[each.role] for each in roles if each.role in cast}
 
 
-def _worth(cast: dict[str, Series], judged: dict[tuple[str, str], Judged]) -> tuple[int, float]:
-    return len(cast), sum(judged[series.uid, role][0] for role, series in cast.items())
+def _worth(
+    cast: dict[str, Series], judged: dict[tuple[str, str], Suitability]
+) -> tuple[int, float]:
+    return len(cast), sum(judged[series.uid, role].score for role, series in cast.items())
 
 
 def _notices(
     series: Series,
     roles: Sequence[RoleRule],
-    judged: dict[tuple[str, str], Judged],
+    judged: dict[tuple[str, str], Suitability],
     cast: dict[str, Series],
 ) -> list[Notice]:
     """Why a series plays no role; its warnings where it plays one."""
     first = next(iter(cast.values()), None)
     for role, player in cast.items():
         if player is series:
-            told = judged[series.uid, role][1]
+            told = list(judged[series.uid, role].notices)
             assert first is not None
             if series.header.frame_of_reference != first.header.frame_of_reference:
                 told = [*told, notice("other-frame-aligned", chosen=first.name)]
             return told
-    suits = [role.role for role in roles if judged[series.uid, role.role][0] > 0]
+    suits = [role.role for role in roles if judged[series.uid, role.role].score > 0]
     if suits and first is not None:
         frames = {player.header.frame_of_reference for player in cast.values()}
         if series.header.frame_of_reference not in frames:
             return [notice("other-frame-of-reference", chosen=first.name)]
         # A role that it suits and nobody plays would have been given to it.
-        why = "thinner slices, more of them, or a softer kernel"
         return [
-            _as(role, notice("better-series", chosen=cast[role].name, why=why))
+            _as(role, notice("better-series", chosen=cast[role].name, why=why_better(
+                judged[cast[role].uid, role].factors, judged[series.uid, role].factors
+            )))
             for role in suits
             if role in cast
-        ]
-    reasons = [(role.role, item) for role in roles for item in judged[series.uid, role.role][1]]
+        ]  # fmt: skip
+    reasons = [
+        (role.role, item) for role in roles for item in judged[series.uid, role.role].notices
+    ]
     if len({item.text.en for _, item in reasons}) == 1:
         return [reasons[0][1]]
     return [_as(role, item) for role, item in reasons if item.severity is Severity.REFUSAL]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from imaging.headers import ImageSlice, Scan, SeriesHeader
+from imaging.continuation import continuations
+from imaging.grouping import Series, group_series
+from imaging.headers import Scan
+from imaging.input_rule import InputRule
 from imaging.notices import Notice, Severity, notice
-from imaging.rules import InputRule, judge, slice_normal
+from imaging.rules import judge, slice_normal
+from imaging.series_rules import SeriesRule, matching
+from imaging.suitability import Factor, Suitability, weigh_coverage, why_better
 
 __all__ = [
     "InputRule",
@@ -23,24 +27,6 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Series:
-    """The images of one series, in no order yet."""
-
-    header: SeriesHeader
-    slices: tuple[ImageSlice, ...]
-
-    @property
-    def uid(self) -> str:
-        """SeriesInstanceUID."""
-        return self.header.series_uid
-
-    @property
-    def name(self) -> str:
-        """What people call it: number and description."""
-        return " ".join(x for x in (self.header.number, self.header.description) if x) or self.uid
-
-
 class SeriesVerdict(BaseModel):
     """What was decided on one series, and why."""
 
@@ -52,6 +38,7 @@ class SeriesVerdict(BaseModel):
     images: int
     accepted: bool
     score: float = Field(description="suitability of the acceptable ones; higher is better")
+    factors: tuple[Factor, ...] = Field(default=(), description="what the score is made of")
     role: str = Field(default="", description="which of several series it is for the model")
     notices: tuple[Notice, ...] = ()
 
@@ -78,45 +65,80 @@ class SeriesPlan(BaseModel):
         return () if self.chosen is None else (self.chosen,)
 
 
-def group_series(scan: Scan) -> list[Series]:
-    """The images by SeriesInstanceUID."""
-    images: dict[str, list[ImageSlice]] = defaultdict(list)
-    for image in scan.slices:
-        images[image.series_uid].append(image)
-    return [Series(scan.series[uid], tuple(found)) for uid, found in images.items()]
+def choose_series(
+    scan: Scan, rule: InputRule, model: str, site: Sequence[SeriesRule] = ()
+) -> SeriesPlan:
+    """Judge every series against ``rule`` and choose the best of the acceptable ones.
 
-
-def choose_series(scan: Scan, rule: InputRule, model: str) -> SeriesPlan:
-    """Judge every series against ``rule`` and choose the best of the acceptable ones."""
-    judged = [(series, *judge(series.header, series.slices, rule)) for series in group_series(scan)]
-    judged.sort(key=lambda entry: (-entry[1], entry[0].uid))
-    chosen = next((series for series, score, _ in judged if score > 0), None)
+    Args:
+        scan: the study's headers.
+        rule: what the model takes.
+        model: its name.
+        site: the site's rules on series.
+    """
+    series = {each.uid: each for each in group_series(scan)}
+    found = weigh_coverage({
+        each.uid: judge(each.header, each.slices, rule, matching(site, each.header, model))
+        for each in series.values()
+    })  # fmt: skip
+    judged = [(series[uid], each) for uid, each in found.items()]
+    judged.sort(key=lambda entry: _order(*entry))
+    best = next((entry for entry in judged if entry[1].score > 0), None)
     verdicts = []
-    for series, score, notices in judged:
-        accepted = chosen is not None and series is chosen
-        if score > 0 and chosen is not None and not accepted:
-            why = "thinner slices, more of them, or a softer kernel"
-            notices = [*notices, notice("better-series", chosen=chosen.name, why=why)]
-        verdicts.append(verdict_on(series, score, notices, accepted=accepted))
+    for one, suits in judged:
+        accepted = best is not None and one is best[0]
+        notices = list(suits.notices)
+        if best is not None and accepted:
+            notices += _goes_on(one, [s for s, f in judged if s is not one and _part(f)])
+        elif best is not None and suits.score > 0:
+            why = why_better(best[1].factors, suits.factors)
+            notices.append(notice("better-series", chosen=best[0].name, why=why))
+        verdicts.append(verdict_on(one, suits, notices, accepted=accepted))
     return SeriesPlan(
         model=model,
-        chosen=chosen.uid if chosen else None,
+        chosen=best[0].uid if best else None,
         verdicts=tuple(verdicts),
         notices=scan.notices,
     )
 
 
+def _order(series: Series, found: Suitability) -> tuple[float, int, float, str]:
+    """Best first; among equals the one with more images, then the one that was made first."""
+    number = series.header.number
+    made = float(number) if number.isdecimal() else float("inf")
+    return -found.score, -len(series.slices), made, series.uid
+
+
+def _part(found: Suitability) -> bool:
+    """Whether a series could be a part of a scan: read by itself, or too short for that only."""
+    return found.score > 0 or any(n.code == "too-few-slices" for n in found.notices)
+
+
+def _goes_on(chosen: Series, others: Sequence[Series]) -> list[Notice]:
+    """What a reader must know of the parts of a scan that lie in other series."""
+    return [
+        notice("scan-goes-on", other=each.series.name, low=each.low_mm, high=each.high_mm)
+        for each in continuations(chosen, others)
+    ]
+
+
 def verdict_on(
-    series: Series, score: float, notices: list[Notice], *, accepted: bool, role: str = ""
+    series: Series,
+    found: Suitability,
+    notices: Sequence[Notice],
+    *,
+    accepted: bool,
+    role: str = "",
 ) -> SeriesVerdict:
     """What was decided on a series, with what people call it."""
     return SeriesVerdict(
         series_uid=series.uid,
         number=series.header.number,
-        description=series.header.description,
+        description=series.description,
         images=len(series.slices),
         accepted=accepted,
-        score=round(score, 3),
+        score=round(found.score, 3),
+        factors=found.factors,
         role=role,
         notices=tuple(notices),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -17,13 +18,28 @@ MaskVoxels = Annotated[NDArray[np.bool_], "k, j, i"]
 
 @dataclass(frozen=True)
 class SourceSlice:
-    """The DICOM image (or frame of one) that slice k of a volume was read from."""
+    """The DICOM image (or frame of one) that slice k of a volume was read from.
+
+    Slice and image share their pixels' directions and spacing. Mostly they are the same raster;
+    a gantry tilt that was taken out moves the slice within the image's plane, and uneven slice
+    distances that were brought to one leave it up to half a distance off that plane.
+    """
 
     path: Path
     sop_class_uid: str
     sop_instance_uid: str
     frame_number: int | None = None
     """One-based frame of a multi-frame image; None for single-frame images."""
+    first_row: float = 0.0
+    """Row of the image, in pixels, that lies at row 0 of the slice."""
+    first_column: float = 0.0
+    above_mm: float = 0.0
+    """How far the image's plane lies from the slice's, along the normal (row x column), mm."""
+
+    @property
+    def offset(self) -> tuple[int, int]:
+        """(row, column) of the image at pixel (0, 0) of the slice, to the nearest pixel."""
+        return math.floor(self.first_row + 0.5), math.floor(self.first_column + 0.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +65,14 @@ class Volume:
             raise ValueError(f"voxels {self.voxels.shape} do not fit the grid {self.grid.shape}")
         if self.sources and len(self.sources) != self.grid.shape[0]:
             raise ValueError(f"{len(self.sources)} sources for {self.grid.shape[0]} slices")
+
+    def image_offset(self, k: int) -> tuple[float, float]:
+        """(row, column) of slice k's image that lies at pixel (0, 0) of the slice.
+
+        Added to a place on the slice it gives the place on the image; mostly it is (0, 0).
+        """
+        source = self.sources[k] if self.sources else None
+        return (0.0, 0.0) if source is None else (source.first_row, source.first_column)
 
 
 @dataclass(frozen=True, eq=False)

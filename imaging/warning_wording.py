@@ -28,6 +28,19 @@ WARNINGS: Final[dict[str, tuple[Severity, str, str]]] = {
         "{of} were used ({how})",
         "{count} 幅图像的尺寸、间距或方向不同，已排除；使用了 {of} 幅中的 {kept} 幅（{how}）",
     ),
+    "gantry-tilt": (
+        Severity.WARNING,
+        "the slices are tilted by {angle:.1f} degrees (gantry tilt); they were moved by up to "
+        "{moved:.0f} mm within their planes into a straight volume",
+        "层面倾斜 {angle:.1f} 度（机架倾斜）；已在层面内平移最多 {moved:.0f} mm，校正为正交容积",
+    ),
+    "uneven-spacing": (
+        Severity.WARNING,
+        "slice distances are uneven ({low:.2f} to {high:.2f} mm) and were brought to "
+        "{step:.2f} mm; {between} slice(s) are interpolated, small lesions there can be missed",
+        "层距不均（{low:.2f} 至 {high:.2f} mm），已重采样为 {step:.2f} mm；"
+        "其中 {between} 层为插值，该处小病灶可能漏检",
+    ),
     "thick-slices": (
         Severity.WARNING,
         "slices are {found:g} mm; lesions under {limit:g} mm can be missed",
@@ -37,6 +50,16 @@ WARNINGS: Final[dict[str, tuple[Severity, str, str]]] = {
         Severity.WARNING,
         "SliceThickness says {said:g} mm, positions say {found:g} mm; positions were used",
         "SliceThickness 为 {said:g} mm，位置计算为 {found:g} mm；采用位置值",
+    ),
+    "described-so": (
+        Severity.WARNING,
+        "{found} by its description ({said}); check that it is the one to read",
+        "据描述（{said}）为{found}；请核对是否应分析该序列",
+    ),
+    "scan-goes-on": (
+        Severity.WARNING,
+        "series {other} continues this scan ({low:.0f} to {high:.0f} mm) and was not analysed",
+        "序列 {other} 为该扫描的延续（{low:.0f} 至 {high:.0f} mm），未予分析",
     ),
     "several-series": (
         Severity.WARNING,
@@ -197,6 +220,13 @@ WARNINGS: Final[dict[str, tuple[Severity, str, str]]] = {
         Severity.WARNING,
         "lesion {number} of the pancreas was marked but could not be described",
         "胰腺病灶 {number} 已标出，但无法作特征描述",
+    ),
+    # the study, as it came
+    "begun-incomplete": (
+        Severity.WARNING,
+        "begun although images may be missing: {why}; what lies on them was not seen. Images that "
+        "come later make a new revision",
+        "图像可能不全即已开始处理：{why}；缺失图像上的内容未被分析。后到的图像将生成新版本",
     ),
     # earlier examinations
     "no-prior": (

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from imaging.language import Text
 from imaging.series import InputRule
+from imaging.series_rules import SeriesRule
 from models.errors import SpecError
 from models.mistakes import describe_mistakes
 from models.recipe import Recipe
@@ -106,6 +107,9 @@ class ModelSpec(Section):
         description="keys that were guessed; take out each that a person has checked",
     )
     folder: Path = Field(default=Path(), exclude=True, description="set when read, not a key")
+    site_rules: tuple[SeriesRule, ...] = Field(
+        default=(), exclude=True, description="the site's rules on series, not a key"
+    )
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -144,6 +148,10 @@ class ModelSpec(Section):
         return self.model_copy(
             update={"operating_point": point.model_copy(update={"validated": None})}
         )
+
+    def at_site(self, rules: Sequence[SeriesRule]) -> ModelSpec:
+        """The model as it chooses series where these rules are in force."""
+        return self.model_copy(update={"site_rules": tuple(rules)})
 
     @property
     def has_research_map(self) -> bool:
@@ -211,8 +219,9 @@ def read_spec(folder: Path, *, named: bool = True) -> ModelSpec:
         raise SpecError(f"{path}: no such file; a model's folder needs one") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SpecError(f"{path}: cannot be read as TOML: {error}") from error
-    if "folder" in values:
-        raise SpecError(f"{path}: folder is no key of {SPEC_NAME}; take it out")
+    for key in ("folder", "site_rules"):
+        if key in values:
+            raise SpecError(f"{path}: {key} is no key of {SPEC_NAME}; take it out")
     try:
         spec = ModelSpec.model_validate(values | {"folder": folder})
     except ValidationError as error:

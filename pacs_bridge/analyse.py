@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -67,7 +67,7 @@ def analyse_path(
     *,
     priors: Sequence[Path] = (),
     language: Language = Language.EN,
-    rtstruct: bool = False,
+    wanted: Collection[str] = (),
     progress: Progress = lambda step: None,
 ) -> list[Outcome]:
     """Analyse every study in a folder, zip or file, with every enabled model.
@@ -78,7 +78,7 @@ def analyse_path(
         models: loaded.
         priors: folders, zips or files with earlier examinations of the patient.
         language: of the text in the SR and the page.
-        rtstruct: write an RTSTRUCT too.
+        wanted: further objects to write, of :data:`pacs_bridge.results.OPTIONAL`.
         progress: called with the name of each step as it begins, from several threads.
 
     Raises:
@@ -89,11 +89,11 @@ def analyse_path(
         InferenceFailed: a network could not be run.
     """
     with ExitStack() as unpacked:
-        files = unpacked.enter_context(_files(path))
+        files = unpacked.enter_context(files_at(path))
         named = [
             each
             for where in priors
-            for each in named_priors(unpacked.enter_context(_files(where)), where)
+            for each in named_priors(unpacked.enter_context(files_at(where)), where)
         ]
         progress("read headers")
         scan = scan_files(files)
@@ -108,13 +108,13 @@ def analyse_path(
         specs = [models.spec(name) for name in models.enabled]
 
         def one(study_uid: str) -> Outcome:
-            part = _only(scan, study_uid)
+            part = one_study(scan, study_uid)
             plan = plan_together(part, specs)
             folder = out if len(studies) == 1 else out / study_uid
             try:
                 earlier = suiting(named, part)
                 return _analyse_one(
-                    part, plan, study_uid, folder, models, earlier, language, rtstruct, progress
+                    part, plan, study_uid, folder, models, earlier, language, wanted, progress
                 )
             except (SeriesError, InputRefused) as error:
                 if len(studies) == 1:
@@ -170,7 +170,7 @@ def _analyse_one(
     models: WarmModels,
     earlier: tuple[list[PriorImages], list[Notice]],
     language: Language,
-    rtstruct: bool,
+    wanted: Collection[str],
     progress: Progress,
 ) -> Outcome:
     if plan.chosen is None:
@@ -184,7 +184,7 @@ def _analyse_one(
         report = reading.report.model_copy(update={"warnings": warnings})
         progress("write")
         made = write_objects(
-            kept / "objects", report, load_analysis(kept), language=language, rtstruct=rtstruct
+            kept / "objects", report, load_analysis(kept), language=language, wanted=wanted
         )
         out.mkdir(parents=True, exist_ok=True)
         files_out = {kind: out / file.name for kind, file in made.items()}
@@ -211,13 +211,13 @@ def explain(plan: StudyPlan, language: Language = Language.EN) -> str:
     return "\n".join(lines)
 
 
-def _only(scan: Scan, study_uid: str) -> Scan:
+def one_study(scan: Scan, study_uid: str) -> Scan:
     """One study of the scan; what was told of files belongs to every study."""
     return replace(scan, slices=tuple(s for s in scan.slices if s.study_uid == study_uid))
 
 
 @contextmanager
-def _files(path: Path) -> Iterator[list[Path]]:
+def files_at(path: Path) -> Iterator[list[Path]]:
     """The files below a path; a zip is unpacked for as long as the block runs."""
     if path.is_dir():
         yield sorted(p for p in path.rglob("*") if p.is_file())

@@ -1,6 +1,7 @@
 """What becomes of an object that has come: a reading will take it up, or none is to.
 
-Reports and segmentations, our own among them when a PACS routes them back, begin no reading.
+Reports and segmentations, our own among them when a PACS routes them back, begin no reading; nor
+do the pictures that we made.
 Nor do images that we asked a PACS for to compare a newer study with: they come because of the
 row that ``priors`` has of their study. Sent by somebody else, or later, the same images are
 there to be read, whether they were held before or not.
@@ -10,15 +11,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydicom.uid import SecondaryCaptureImageStorage
 from sqlalchemy import Connection, RowMapping, func, select, update
 
 from imaging.image_classes import is_image_class
 from pacs_bridge.database import upsert
 from pacs_bridge.records import Instance, Study, row_of
-from pacs_bridge.tables import instances, priors, readings, studies
+from pacs_bridge.tables import deliveries, instances, priors, readings, studies
 
 NO_READING = 0
 """In ``instances.revision``: no reading is to take it up."""
+LEFT_ALONE = -1
+"""A picture that came after a reading and that no model takes; see :mod:`pacs_bridge.late`."""
 
 
 def record_arrival(
@@ -34,7 +38,7 @@ def record_arrival(
         at: when it came.
     """
     known = _known(db, instance)
-    image = is_image_class(instance.sop_class_uid)
+    image = is_image_class(instance.sop_class_uid) and not _our_picture(db, instance)
     expected = _expected(db, instance.study_uid) if image else None
     prior = expected is not None and (at <= expected["until"] if fetched is None else fetched)
     same = known is not None and known["sha256"] == instance.sha256
@@ -51,6 +55,11 @@ def record_arrival(
     row = row_of(instance) | {"received_at": at, "revision": revision}
     upsert(db, instances, row, ["study_uid", "sop_instance_uid"], row)
     return True
+
+
+def is_plain(instance: Instance) -> bool:
+    """Whether nothing but its own row and ``priors`` decides what becomes of the object."""
+    return instance.sop_class_uid != SecondaryCaptureImageStorage
 
 
 def take_up(db: Connection, study_uid: str) -> int:
@@ -71,6 +80,16 @@ def _known(db: Connection, instance: Instance) -> RowMapping | None:
         instances.c.sop_instance_uid == instance.sop_instance_uid,
     )
     return db.execute(query).mappings().first()
+
+
+def _our_picture(db: Connection, instance: Instance) -> bool:
+    """Whether it is a secondary capture of ours, on its way back from where it was sent."""
+    if instance.sop_class_uid != SecondaryCaptureImageStorage:
+        return False
+    query = select(deliveries.c.kind).where(
+        deliveries.c.sop_instance_uid == instance.sop_instance_uid
+    )
+    return db.execute(query.limit(1)).first() is not None
 
 
 def _expected(db: Connection, study_uid: str) -> RowMapping | None:

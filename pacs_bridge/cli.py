@@ -27,6 +27,7 @@ from models.runtime.source import RuntimeName
 from pacs_bridge.console import err, out, print_findings
 from pacs_bridge.errors import BridgeError
 from pacs_bridge.models_cli import add_models_command
+from pacs_bridge.pull_cli import add_pull_command
 from pacs_bridge.settings import Settings, load_settings
 from pacs_bridge.settings_template import settings_template
 
@@ -109,6 +110,18 @@ def _parser() -> argparse.ArgumentParser:
         "--rtstruct", action="store_true",
         help="also write rtstruct.dcm: contours of organs and lesions for a planning system",
     )  # fmt: skip
+    analyse.add_argument(
+        "--gsps", action="store_true",
+        help="also write gsps.dcm: a presentation state with outlines and labels",
+    )  # fmt: skip
+    analyse.add_argument(
+        "--sc", action="store_true",
+        help="also write sc.zip: a summary and the key images as secondary captures",
+    )  # fmt: skip
+    analyse.add_argument(
+        "--pdf", action="store_true",
+        help="also write report.pdf, and pdf.dcm: the same as a DICOM object",
+    )  # fmt: skip
     analyse.add_argument("--json", action="store_true", help="print the report as JSON, no table")
     analyse.add_argument(
         "--language", choices=[each.value for each in Language], default="en",
@@ -121,6 +134,23 @@ def _parser() -> argparse.ArgumentParser:
     analyse.add_argument(
         "--runtime", choices=get_args(RuntimeName),
         help="what runs the networks (default: as the settings say)",
+    )  # fmt: skip
+
+    plan = add(
+        "plan", _plan,
+        "Say which series of a folder, zip or file each model would read, and why, without "
+        "reading it.",
+    )  # fmt: skip
+    config(plan)
+    plan.add_argument("path", type=Path, help="folder (searched through), zip, or one file")
+    plan.add_argument(
+        "--model", action="append", metavar="NAME",
+        help="also one that is not installed; may be repeated (default: those the settings enable)",
+    )  # fmt: skip
+    plan.add_argument("--json", action="store_true", help="print the plans as JSON, no table")
+    plan.add_argument(
+        "--language", choices=[each.value for each in Language], default="en",
+        help="of the reasons (default: %(default)s)",
     )  # fmt: skip
 
     demo = add(
@@ -144,8 +174,15 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
 
     add_models_command(commands)
+    add_pull_command(commands)
 
     config(add("doctor", _doctor, "Say what is there, what is missing, and how to mend it."))
+    config(
+        add(
+            "conformance", _conformance,
+            "Print the DICOM conformance statement (PS3.2) of these settings, as Markdown.",
+        )
+    )  # fmt: skip
     add("settings", _settings, "Print every setting, its meaning and default, as TOML.")
     add("hash-password", _hash, "Ask for a password; print its hash for [[readers]].")
     schema = "Print the JSON schema of findings.json, the contract of `analyse` and of the server."
@@ -184,6 +221,7 @@ def _set_log_level(settings: Settings) -> None:
 
 def _analyse(options: argparse.Namespace) -> int:
     from pacs_bridge.analyse import analyse_path, explain, mapped, open_models
+    from pacs_bridge.results import OPTIONAL
 
     language = Language(options.language)
     settings = load_settings(options.config).with_models(
@@ -197,7 +235,8 @@ def _analyse(options: argparse.Namespace) -> int:
     with err.status("reading ...") as status, open_models(settings) as models:
         outcomes = analyse_path(
             options.path, options.out, models, priors=options.prior, language=language,
-            rtstruct=options.rtstruct, progress=lambda step: status.update(f"{step} ..."),
+            wanted=[k for k in OPTIONAL if getattr(options, k.lower())],
+            progress=lambda step: status.update(f"{step} ..."),
         )  # fmt: skip
     unread = [outcome for outcome in outcomes if outcome.report is None]
     for outcome in unread:
@@ -215,6 +254,20 @@ def _analyse(options: argparse.Namespace) -> int:
                 for kind, path in outcome.files.items():
                     out.print(f"  {kind:14}{path}", soft_wrap=True)
     return 1 if unread else 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from pacs_bridge.plan_command import plan_path, plans_as_json, print_plans
+
+    settings = load_settings(options.config).with_models(
+        enabled=options.model and tuple(dict.fromkeys(options.model))
+    )
+    plans = plan_path(options.path, settings)
+    if options.json:
+        print(json.dumps(plans_as_json(plans), indent=2, ensure_ascii=False))
+    else:
+        print_plans(plans, Language(options.language))
+    return 0 if all(plan.chosen is not None for plan in plans.values()) else 1
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -246,6 +299,13 @@ def _doctor(options: argparse.Namespace) -> int:
         )
         bad += item.health is Health.BAD
     return 1 if bad else 0
+
+
+def _conformance(options: argparse.Namespace) -> int:
+    from pacs_bridge.conformance import conformance_statement
+
+    print(conformance_statement(load_settings(options.config)), end="")
+    return 0
 
 
 def _settings(_options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.schema import CreateIndex
 
 from pacs_bridge.errors import SettingsError
 from pacs_bridge.tables import metadata
@@ -18,7 +19,7 @@ WRITES = "preread_writes"
 
 
 def open_engine(url: str) -> Engine:
-    """Connect and make the tables that are missing.
+    """Connect and make the tables and indexes that are missing.
 
     Args:
         url: SQLAlchemy URL of an SQLite or PostgreSQL database.
@@ -36,6 +37,9 @@ def open_engine(url: str) -> Engine:
             event.listen(engine, "connect", _tune_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
         metadata.create_all(engine)
+        for index in (index for table in metadata.tables.values() for index in table.indexes):
+            with engine.begin() as db:  # waits for no writer where the index is there
+                db.execute(CreateIndex(index, if_not_exists=True))
     except (SQLAlchemyError, ImportError) as error:
         raise SettingsError(
             f"storage.database = {url!r} can't be used: {error}. Check the URL, that the server "

@@ -1,8 +1,9 @@
-"""Results on their way: every object to every destination that takes it, by C-STORE.
+"""Results on their way: every object to every destination that takes it.
 
 One thread a destination, so that a dead or slow one holds up no other. Where an object stands
 is a row in the store: a crash between sending and keeping that means that the same object,
-with the same UID, is sent once more, and the destination recognises it.
+with the same UID, is sent once more, and the destination recognises it. The parts are in
+``delivery/``.
 """
 
 from __future__ import annotations
@@ -13,28 +14,27 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from imaging.report import Stage
-from pacs_bridge.dimse.outgoing import StoreOutcome
-from pacs_bridge.dimse.peer import Peer
-from pacs_bridge.errors import BridgeError, PeerError, WrongState
+from pacs_bridge.delivery.circuit import Circuit, CircuitState
+from pacs_bridge.delivery.commitments import Ask, Commitments
+from pacs_bridge.delivery.ledger import DeliveryLedger
+from pacs_bridge.delivery.outcomes import WHO, Outcomes, what
+from pacs_bridge.delivery.routing import Origin, Outcome, why_not
+from pacs_bridge.delivery.senders import Sender, open_sender
+from pacs_bridge.delivery.standing import DestinationState, standing
+from pacs_bridge.dimse.commitment import commitment_results, request_commitment
+from pacs_bridge.dimse.services import Service
+from pacs_bridge.errors import BridgeError, PeerError, UnknownStudy, WrongState
 from pacs_bridge.settings import DestinationSettings
 from pacs_bridge.states import DeliveryState
 from pacs_bridge.store import Delivery, Store
 
 _log = logging.getLogger(__name__)
 
-_WHO = "preread"
 _LOOK_AGAIN_S = 1.0
 """How often the store is asked for rows whose next attempt has come."""
-
-
-class Sender(Protocol):
-    """What a courier needs of a peer."""
-
-    def store(self, objects: Sequence[Path]) -> list[StoreOutcome]:
-        """As :meth:`pacs_bridge.dimse.peer.Peer.store`."""
+_SOONEST_S = 0.05
 
 
 class Courier:
@@ -43,13 +43,16 @@ class Courier:
     A failure that can pass is tried again after ``first_wait_s``, doubling up to
     ``longest_wait_s``, at most ``attempts`` times; an association that is refused counts as
     such, since an administrator can mend it. A destination that refuses the object itself is
-    not asked again. An SR waits until the SEG of its reading was taken or given up on.
+    not asked again. An SR waits until the SEG of its reading was taken or given up on. A
+    destination where nobody is found time and again is left alone for a while (``circuit``); one
+    that offers storage commitment has an object only when it has committed itself to it.
 
     Args:
         store: where deliveries are kept.
         destinations: where to.
         our_ae: the AE title we call with.
         connect: makes the sender for a destination (tests bring their own).
+        ask: asks a destination for storage commitment.
     """
 
     def __init__(
@@ -57,12 +60,17 @@ class Courier:
         store: Store,
         destinations: Sequence[DestinationSettings],
         our_ae: str,
-        connect: Callable[[DestinationSettings, str], Sender] = Peer,
+        connect: Callable[[DestinationSettings, str], Sender] = open_sender,
+        ask: Ask = request_commitment,
     ) -> None:
         self._store = store
         self._destinations = tuple(destinations)
         self._our_ae = our_ae
         self._connect = connect
+        self._ledger = DeliveryLedger(store)
+        self._outcomes = Outcomes(store)
+        self._circuits = {each.name: Circuit(each) for each in self._destinations}
+        self._commitments = Commitments(store, destinations, our_ae, self.wake, ask)
         self._stopping = threading.Event()
         self._bells = {each.name: threading.Event() for each in self._destinations}
         self._threads: list[threading.Thread] = []
@@ -70,6 +78,7 @@ class Courier:
     def start(self) -> None:
         """Begin to deliver, with what an earlier run left waiting; returns at once."""
         self._give_up_orphans()
+        self._commitments.recover()
         self._stopping.clear()
         self._threads = [
             threading.Thread(
@@ -105,12 +114,14 @@ class Courier:
         objects: Iterable[tuple[str, str, Path]],
         *,
         urgent: bool = False,
+        positive: bool = False,
+        origin: Origin | None = None,
     ) -> None:
-        """Enter the objects of a reading for every destination that takes their kind.
+        """Enter the objects of a reading for every destination that is to have them.
 
-        A destination for urgent studies gets those of an urgent one, and later ones of a study
-        that it got something of, also where the flag was taken back meanwhile. Entering the same
-        again changes nothing.
+        A destination for positive or urgent studies gets those, and later ones of a study that it
+        got something of, also where that was taken back meanwhile. Entering the same again changes
+        nothing.
 
         Args:
             study_uid: the study.
@@ -118,75 +129,149 @@ class Courier:
             stage: preliminary or final.
             objects: kind (``"SR"``, ``"SEG"``), SOP Instance UID, file.
             urgent: the study is flagged as urgent.
+            positive: something was found.
+            origin: where its images come from, for the destinations' rules.
         """
         entries = list(objects)
         told = {delivery.destination for delivery in self._store.deliveries_of(study_uid)}
-        self._store.add_deliveries(
-            Delivery(uid, destination.name, study_uid, revision, stage, kind, path)
-            for destination in self._destinations
-            for kind, uid, path in entries
-            if kind in destination.accepts
-            and (destination.studies == "all" or urgent or destination.name in told)
-        )
+        outcome = Outcome(positive, urgent)
+        passed_over = []
+        for destination in self._destinations:
+            reason = why_not(
+                destination, origin or Origin(), outcome, told=destination.name in told
+            )
+            if reason:
+                passed_over.append(f"{destination.name}: {reason}")
+                continue
+            self._store.add_deliveries(
+                Delivery(uid, destination.name, study_uid, revision, stage, kind, path)
+                for kind, uid, path in entries
+                if kind in destination.accepts
+            )
+        if passed_over:
+            self._store.record(
+                WHO, "not-routed", study_uid, f"revision {revision}, {stage}: "
+                f"{'; '.join(passed_over)}",
+            )  # fmt: skip
         self.wake()
 
     def retry(self, sop_instance_uid: str, destination: str, who: str) -> None:
         """Put a delivery that was given up on back to waiting, with all its attempts.
 
-        One that waits for its next attempt is tried now.
+        One that waits for its next attempt is tried now, also where the destination is being left
+        alone; one that was taken and not committed to is sent again.
 
         Raises:
             UnknownStudy: no such delivery.
             WrongState: it was delivered already.
+            BridgeError: the destination is in the settings no more.
         """
         delivery = self._store.delivery(sop_instance_uid, destination)
         if delivery.state is DeliveryState.DELIVERED:
             raise WrongState(f"{sop_instance_uid} was delivered to {destination} already")
+        if destination not in self._circuits:
+            raise BridgeError(
+                f"no destination is called {destination!r} in the settings any more; add it again"
+            )
+        self._ledger.forget_asking(delivery)
         self._store.update_delivery(
             replace(delivery, state=DeliveryState.WAITING, attempts=0, next_attempt_at=0.0)
         )
         self._store.record(
-            who, "delivery-retried", delivery.study_uid, f"{_what(delivery)} to {destination}"
+            who, "delivery-retried", delivery.study_uid, f"{what(delivery)} to {destination}"
         )
+        self._circuits[destination].try_now()
         self.wake()
+
+    def retry_all(self, destination: str, who: str) -> int:
+        """Put everything that was given up on at a destination back to waiting; how many it was.
+
+        What waits there is tried now, too.
+
+        Raises:
+            UnknownStudy: no such destination.
+        """
+        if destination not in self._circuits:
+            raise UnknownStudy(f"no destination is called {destination!r} in the settings")
+        letters = self._ledger.given_up(destination, limit=1_000_000)
+        for letter in letters:
+            self.retry(letter.delivery.sop_instance_uid, destination, who)
+        self._ledger.hurry(destination)
+        self._circuits[destination].try_now()
+        self.wake()
+        return len(letters)
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """What our listener answers for us: destinations that report storage commitment."""
+        if not any(each.commitment for each in self._destinations):
+            return ()
+        return (commitment_results(self._commitments.take),)
+
+    def destinations(self) -> tuple[DestinationState, ...]:
+        """Where every destination stands."""
+        circuits = {name: circuit.status for name, circuit in self._circuits.items()}
+        return standing(self._destinations, circuits, self._ledger)
 
     # one destination ---------------------------------------------------------------------
 
     def _serve(self, destination: DestinationSettings) -> None:
         bell = self._bells[destination.name]
+        look_again_s = max(_SOONEST_S, min(_LOOK_AGAIN_S, destination.first_wait_s))
         while not self._stopping.is_set():
             bell.clear()
             try:
                 self._round(destination)
+                self._commitments.ask_for(destination)
             except Exception:  # noqa: BLE001 - the boundary: this thread must outlive anything
                 _log.exception("deliveries to %s failed, trying on", destination.name)
-            bell.wait(_LOOK_AGAIN_S)
+            bell.wait(look_again_s)
 
     def _round(self, destination: DestinationSettings) -> None:
+        circuit = self._circuits[destination.name]
+        if circuit.left_alone:
+            return
         due = self._store.deliveries_due(time.time(), destination.name)
         due.sort(key=lambda each: each.kind != "SEG")  # stable: oldest first within a kind
-        for position, delivery in enumerate(due):
-            if self._stopping.is_set():
+        if circuit.state is CircuitState.HALF_OPEN:
+            due.sort(key=lambda each: each.attempts)  # so that no object pays for all the trying
+        for delivery in due:
+            if self._stopping.is_set() or circuit.left_alone:
                 return
             if delivery.kind != "SEG" and self._seg_is_waiting(delivery):
                 continue
             if not delivery.path.is_file():
-                self._give_up(delivery, f"{delivery.path} is not there any more")
+                self._outcomes.given_up(delivery, f"{delivery.path} is not there any more")
                 continue
-            try:
-                outcome = self._connect(destination, self._our_ae).store([delivery.path])[0]
-            except PeerError as error:
-                # Nobody home: what else is due would only wait for the same answer.
-                for other in due[position:]:
-                    if other.kind == "SEG" or not self._seg_is_waiting(other):
-                        self._failed(other, destination, error)
-                return
-            if outcome.error is None:
-                self._delivered(delivery, outcome)
-            elif outcome.error.retryable:
-                self._failed(delivery, destination, outcome.error)
-            else:
-                self._give_up(replace(delivery, attempts=delivery.attempts + 1), str(outcome.error))
+            self._send(delivery, destination, circuit)
+
+    def _send(self, delivery: Delivery, destination: DestinationSettings, circuit: Circuit) -> None:
+        tried = replace(delivery, attempts=delivery.attempts + 1)
+        try:
+            outcome = self._connect(destination, self._our_ae).store([delivery.path])[0]
+        except PeerError as error:
+            self._outcomes.failed(tried, destination, str(error))
+            if circuit.found_nobody(str(error)):
+                told = f"{destination.name}: {error}"
+                _log.error("%s; its deliveries wait", told)
+                self._store.record(WHO, "destination-down", detail=told)
+            return
+        except Exception as error:  # noqa: BLE001 - one object must not hold up the others
+            _log.exception("study %s: %s", delivery.study_uid, what(delivery))
+            self._outcomes.failed(tried, destination, f"{type(error).__name__}: {error}")
+            return
+        if outcome.error is None:
+            keep = self._outcomes.sent if destination.commitment else self._outcomes.delivered
+            keep(tried, outcome.note)
+        elif outcome.error.retryable:
+            self._outcomes.failed(tried, destination, str(outcome.error))
+        else:
+            self._outcomes.given_up(tried, str(outcome.error))
+        met = outcome.error is None or isinstance(outcome.error, PeerError)
+        if met and circuit.answered():
+            _log.warning("%s is back; what waits for it is sent now", destination.name)
+            self._store.record(WHO, "destination-back", detail=destination.name)
+            self._ledger.hurry(destination.name)
 
     def _seg_is_waiting(self, delivery: Delivery) -> bool:
         return any(
@@ -196,68 +281,11 @@ class Courier:
             for other in self._store.deliveries_of(delivery.study_uid, delivery.revision)
         )
 
-    def _delivered(self, delivery: Delivery, outcome: StoreOutcome) -> None:
-        self._store.update_delivery(
-            replace(
-                delivery,
-                state=DeliveryState.DELIVERED,
-                attempts=delivery.attempts + 1,
-                last_error="",
-                delivered_at=time.time(),
-            )
-        )
-        note = f" ({outcome.note})" if outcome.note else ""
-        told = f"{_what(delivery)} to {delivery.destination}{note}"
-        _log.info("study %s: delivered %s", delivery.study_uid, told)
-        self._store.record(_WHO, "delivered", delivery.study_uid, told)
-
-    def _failed(
-        self, delivery: Delivery, destination: DestinationSettings, error: BridgeError
-    ) -> None:
-        attempts = delivery.attempts + 1
-        if attempts >= destination.attempts:
-            self._give_up(
-                replace(delivery, attempts=attempts), f"attempt {attempts} was the last: {error}"
-            )
-            return
-        wait = _wait_s(destination, attempts)
-        self._store.update_delivery(
-            replace(
-                delivery,
-                attempts=attempts,
-                last_error=str(error),
-                next_attempt_at=time.time() + wait,
-            )
-        )
-        told = (
-            f"{_what(delivery)} to {delivery.destination}, attempt {attempts} of "
-            f"{destination.attempts}, next in {wait:.0f} s: {error}"
-        )
-        _log.warning("study %s: not delivered: %s", delivery.study_uid, told)
-        self._store.record(_WHO, "delivery-failed", delivery.study_uid, told)
-
-    def _give_up(self, delivery: Delivery, reason: str) -> None:
-        self._store.update_delivery(
-            replace(delivery, state=DeliveryState.GIVEN_UP, last_error=reason)
-        )
-        told = f"{_what(delivery)} to {delivery.destination}: {reason}"
-        _log.error("study %s: GIVEN UP delivering %s", delivery.study_uid, told)
-        self._store.record(_WHO, "delivery-given-up", delivery.study_uid, told)
-
     def _give_up_orphans(self) -> None:
         for delivery in self._store.deliveries_due(float("inf")):
             if delivery.destination not in self._bells:
-                self._give_up(
+                self._outcomes.given_up(
                     delivery,
                     f"no destination is called {delivery.destination!r} in the settings any "
                     "more; add it again and retry",
                 )
-
-
-def _wait_s(destination: DestinationSettings, attempts: int) -> float:
-    doublings = min(attempts - 1, 60)
-    return float(min(destination.first_wait_s * 2**doublings, destination.longest_wait_s))
-
-
-def _what(delivery: Delivery) -> str:
-    return f"{delivery.stage} {delivery.kind} {delivery.sop_instance_uid}"

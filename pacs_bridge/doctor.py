@@ -27,7 +27,9 @@ from models.runtime.choose import explain
 from models.runtime.devices import gpus, installed, onnx_runtimes
 from models.runtime.source import RuntimeOptions
 from models.spec import find_spec
+from pacs_bridge.delivery.standing import address_of
 from pacs_bridge.dicomweb.client import WebArchive
+from pacs_bridge.dicomweb.stow import WebStore
 from pacs_bridge.dimse.peer import Peer
 from pacs_bridge.dimse.retrieve import Retriever
 from pacs_bridge.errors import BridgeError
@@ -68,6 +70,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _ports(settings)
     yield from _peers(settings)
     yield from priors(settings)
+    yield from pulls(settings)
     yield from _people(settings)
 
 
@@ -246,11 +249,13 @@ def _ports(settings: Settings) -> Iterator[Finding]:
 
 
 def _peers(settings: Settings) -> Iterator[Finding]:
+    yield from _web_destinations(settings)
     peers: list[tuple[str, PeerSettings]] = [
-        (f"Destination {d.name}", d) for d in settings.destinations
+        (f"Destination {d.name}", d) for d in settings.destinations if d.port
     ]
     if settings.assembly.source is not None:
         peers.append(("PACS to ask", settings.assembly.source))
+    peers += [("Storage commitment", peer) for peer in settings.commitment.peers]
     if not settings.destinations:
         yield Finding(
             Health.NOTE,
@@ -272,6 +277,23 @@ def _peers(settings: Settings) -> Iterator[Finding]:
             )
 
 
+def _web_destinations(settings: Settings) -> Iterator[Finding]:
+    for destination in settings.destinations:
+        if not destination.dicomweb_url:
+            continue
+        subject = f"Destination {destination.name}"
+        try:
+            WebStore(destination, 5.0).reach()
+            yield Finding(Health.GOOD, subject, f"{address_of(destination)} answers DICOMweb")
+        except BridgeError as error:
+            yield Finding(
+                Health.BAD,
+                subject,
+                str(error),
+                "Check dicomweb_url, tls, and that it lets us store by STOW-RS",
+            )
+
+
 def priors(settings: Settings) -> Iterator[Finding]:
     """Whether earlier chest CTs can be looked for, and would come."""
     wanted, subject = settings.priors, "Priors"
@@ -287,22 +309,37 @@ def priors(settings: Settings) -> Iterator[Finding]:
             f"Set priors.{'dicomweb_url' if web else 'pacs'} to look in the PACS too",
         )
         return
+    web_url = wanted.dicomweb_url if web else ""
+    yield from _archive(settings, subject, web_url, settings.priors_pacs, wanted.method, "priors")
+
+
+def pulls(settings: Settings) -> Iterator[Finding]:
+    """Whether the archives of the rules can be asked, and would send to us."""
+    for rule in settings.pull:
+        subject = f"Pull rule {rule.name}"
+        yield from _archive(settings, subject, rule.dicomweb_url, rule.source, rule.method, "pull")
+
+
+def _archive(
+    settings: Settings, subject: str, url: str, node: PeerSettings | None, method: str, section: str
+) -> Iterator[Finding]:
+    """Whether an archive answers a question, and knows us where it has to."""
     try:
-        if web:
-            archive = WebArchive(wanted.dicomweb_url, 5.0)
+        if method == "dicomweb":
+            archive = WebArchive(url, 5.0, f"{section}.dicomweb_url")
             archive.search("studies", {"PatientID": _NOBODY, "limit": "1"})
             yield Finding(Health.GOOD, subject, f"{archive} answers QIDO-RS")
             return
-        assert settings.priors_pacs is not None
-        peer = Retriever(settings.priors_pacs, settings.listener.ae_title, 5.0)
+        assert node is not None
+        peer = Retriever(node, settings.listener.ae_title, 5.0)
         peer.find({"QueryRetrieveLevel": "STUDY", "PatientID": _NOBODY, "StudyInstanceUID": ""})
         yield Finding(Health.GOOD, subject, f"{peer} answers C-FIND")
-        if wanted.method == "c-move" and not peer.knows_us():
+        if method == "c-move" and not peer.knows_us():
             yield Finding(
                 Health.BAD,
                 subject,
                 f"{peer} does not know {settings.listener.ae_title} as a destination of C-MOVE",
-                "Enter our AE title, address and port there, or set priors.method to c-get",
+                f"Enter our AE title, address and port there, or set {section}.method to c-get",
             )
     except BridgeError as error:
         yield Finding(

@@ -15,6 +15,7 @@
     │   ├── DownloadFailed       retryable: the address refused, or the line stayed broken
     │   └── DownloadWrong        what came is not what was promised
     ├── UnknownStudy             asked for a study that is not here
+    ├── WorkitemRefused          a request about a workitem that the standard has us refuse
     └── WrongState               asked for a step that the study's state doesn't allow
 
 ``retryable`` says whether the same call can succeed later with nothing changed here.
@@ -98,3 +99,21 @@ class UnknownStudy(BridgeError):
 
 class WrongState(BridgeError):
     """The study's state doesn't allow this step; the message names both."""
+
+
+class WorkitemRefused(BridgeError):
+    """A request about a workitem that the standard has us refuse.
+
+    Args:
+        status: of HTTP.
+        warning: the text that PS3.18 11 has for it.
+        detail: more, for people; which attribute, which value.
+        code: the DIMSE status that PS3.4 CC has for it.
+    """
+
+    def __init__(self, status: int, warning: str, detail: str = "", code: int = 0xC000) -> None:
+        super().__init__(f"{warning} {detail}".strip())
+        self.status = status
+        self.warning = warning
+        self.detail = detail
+        self.code = code

@@ -12,6 +12,7 @@ import struct
 import warnings
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.uid import (
@@ -21,6 +22,7 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import PersonName
 
+from imaging.undeclared import understood
 from pacs_bridge.errors import Refused
 from pacs_bridge.part10 import CANNOT_UNDERSTAND
 
@@ -39,6 +41,8 @@ _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 _CHARACTER_SET = 0x00080005
+_UNDECLARED = ("iso8859",)
+"""What pydicom calls the default repertoire, where no set is named."""
 _SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
 _STUDY_UID, _SERIES_UID = 0x0020000D, 0x0020000E
 _UIDS = (_SOP_CLASS, _SOP_INSTANCE, _STUDY_UID, _SERIES_UID)
@@ -231,26 +235,30 @@ def _uid_text(raw: bytes | None) -> str:
     return (raw or b"").decode("latin-1").strip(" \x00")
 
 
-def _encodings(raw: bytes) -> list[str]:
+@lru_cache(maxsize=64)
+def _encodings(raw: bytes) -> tuple[str, ...]:
     names = [name.strip(" \x00") for name in raw.decode("latin-1").split("\\")]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return convert_encodings(names)
+            return tuple(convert_encodings(names))
     except (LookupError, ValueError):
-        return ["iso8859"]
+        return ("iso8859",)
 
 
-def _text(raw: bytes, tag: int, encodings: list[str]) -> str:
+@lru_cache(maxsize=1024)  # a study's images say the same, one after another
+def _text(raw: bytes, tag: int, encodings: tuple[str, ...]) -> str:
     raw = raw.rstrip(b" \x00")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if tag == _TEXTS["patient_name"]:
-                text = str(PersonName(raw, encodings))
+                text = str(PersonName(raw, list(encodings)))
             else:
-                text = decode_bytes(raw, encodings, set())
+                text = decode_bytes(raw, list(encodings), set())
     except (LookupError, ValueError):
         text = raw.decode("latin-1")
+    if encodings == _UNDECLARED:
+        text = understood(text)
     text = text.encode("utf-8", "replace").decode("utf-8")  # no lone surrogates into a database
     return _CONTROL.sub(" ", text).strip()[:LONGEST_TEXT]

@@ -3,19 +3,20 @@
 Layout: ``folder/<study uid>/<series uid>/<sop uid>.<digest>.dcm``; every UID is checked before
 it becomes part of a path, and the digest (of the data set as sent) lets two different objects
 with one SOP Instance UID lie side by side: nothing that was acknowledged is ever overwritten.
-While it is written a file is called ``.<random>.part``.
+While it is written a file is called ``.<random>.part`` and lies in ``folder`` itself.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import uuid4
+from types import TracebackType
+from typing import Self
 
+from pacs_bridge.arriving import PART, Arriving, judged, sync_folder
 from pacs_bridge.errors import DiskFull, Refused
 from pacs_bridge.identify import MISMATCH, Identity, checked_uid, identify
 from pacs_bridge.part10 import FileParts, meta_header, split_file
@@ -24,7 +25,6 @@ from pacs_bridge.store import Instance, Store, Study
 _log = logging.getLogger(__name__)
 
 _GIGABYTE = 1_000_000_000
-_PART = ".part"
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,17 @@ class Inbox:
         folder: where the files go; made when missing.
         store: where they are recorded.
         minimum_free_gb: with less free space (10^9 bytes) than this left, nothing is taken.
+        sync: False leaves it to the disk when what it was given is durable; only to measure
+            what everything else costs.
     """
 
-    def __init__(self, folder: Path, store: Store, minimum_free_gb: float) -> None:
+    def __init__(
+        self, folder: Path, store: Store, minimum_free_gb: float, *, sync: bool = True
+    ) -> None:
         self.folder = folder.absolute()
-        self._store = store
+        self.store = store
+        self.minimum_free_gb = minimum_free_gb
+        self.sync = sync
         self._minimum_free = int(minimum_free_gb * _GIGABYTE)
         self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -82,16 +88,48 @@ class Inbox:
             DiskFull: too little free space.
             OSError, SQLAlchemyError: disk or database failed; the object is not acknowledged.
         """
+        incoming = self.begin(
+            sop_class_uid=sop_class_uid,
+            sop_instance_uid=sop_instance_uid,
+            transfer_syntax_uid=transfer_syntax_uid,
+            source_ae=source_ae,
+            size=len(encoded),
+        )
+        with incoming:
+            incoming.add(encoded)
+            return incoming.keep(fetched)
+
+    def begin(
+        self,
+        *,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax_uid: str,
+        source_ae: str = "",
+        size: int = 0,
+    ) -> Incoming:
+        """Begin to take one object piece by piece, as :meth:`receive` does at once.
+
+        Args:
+            sop_class_uid: AffectedSOPClassUID of the C-STORE command.
+            sop_instance_uid: AffectedSOPInstanceUID of the C-STORE command.
+            transfer_syntax_uid: of the presentation context.
+            source_ae: who sends it.
+            size: bytes that will come, as far as known.
+
+        Raises:
+            Refused, DiskFull, OSError: as :meth:`receive`.
+        """
         for value, what in (
             (sop_class_uid, "AffectedSOPClassUID (0000,0002)"),
             (sop_instance_uid, "AffectedSOPInstanceUID (0000,1000)"),
             (transfer_syntax_uid, "TransferSyntaxUID"),
         ):
             checked_uid(value, what)
-        identity = identify(encoded, transfer_syntax_uid)
-        _must_agree("SOPClassUID (0008,0016)", identity.sop_class_uid, sop_class_uid)
-        _must_agree("SOPInstanceUID (0008,0018)", identity.sop_instance_uid, sop_instance_uid)
-        return self._keep(encoded, identity, transfer_syntax_uid, source_ae, fetched)
+        self._check_room(size)
+        header = meta_header(sop_class_uid, sop_instance_uid, transfer_syntax_uid, source_ae)
+        said = (sop_class_uid, sop_instance_uid)
+        return Incoming(self, self._open(header), said, transfer_syntax_uid, source_ae)
 
     def import_file(
         self, path: Path, source_ae: str = "", *, fetched: bool | None = None
@@ -110,9 +148,13 @@ class Inbox:
     ) -> Instance:
         """Keep a DICOM file's content, as :meth:`import_file` does."""
         parts = split_file(content)
-        return self._keep(
-            parts.dataset, _identify_file(parts), parts.transfer_syntax_uid, source_ae, fetched
-        )
+        identity, syntax = _identify_file(parts), parts.transfer_syntax_uid
+        self._check_room(len(parts.dataset))
+        header = meta_header(identity.sop_class_uid, identity.sop_instance_uid, syntax, source_ae)
+        said = (identity.sop_class_uid, identity.sop_instance_uid)
+        with Incoming(self, self._open(header), said, syntax, source_ae) as incoming:
+            incoming.add(parts.dataset)
+            return incoming.keep(fetched)
 
     def recover(self) -> Recovery:
         """Put in order what a crash left behind; call once, before listening.
@@ -122,7 +164,7 @@ class Inbox:
         is recorded stays a mere file.
         """
         found = Recovery(removed=self._remove_parts())
-        known = self._store.known_paths()
+        known = self.store.known_paths()
         recorded: dict[str, dict[str, Instance]] = {}
         for path in sorted(self.folder.glob("*/*/*.dcm"), key=lambda path: path.stat().st_mtime):
             if str(path) in known:
@@ -136,13 +178,14 @@ class Inbox:
                 continue
             study_uid = identity.study_uid
             if study_uid not in recorded:
-                held = self._store.instances_of(study_uid)
+                held = self.store.instances_of(study_uid)
                 recorded[study_uid] = {each.sop_instance_uid: each for each in held}
             newer = recorded[study_uid].get(identity.sop_instance_uid)
             if newer and _modified(newer.path) >= _modified(path):
                 continue
-            instance = _instance(path, identity, parts.dataset, parts.source_ae)
-            self._store.record_instance(
+            digest = hashlib.sha256(parts.dataset).hexdigest()
+            instance = _instance(path, identity, len(parts.dataset), parts.source_ae, digest)
+            self.store.record_instance(
                 instance, _study(identity, parts.source_ae), arrived_at=_modified(path)
             )
             recorded[study_uid][instance.sop_instance_uid] = instance
@@ -158,51 +201,36 @@ class Inbox:
 
     # inside ------------------------------------------------------------------------------
 
+    def _open(self, header: bytes) -> Arriving:
+        return Arriving(self.folder, header, self._check_room)
+
     def _keep(
-        self,
-        encoded: bytes | memoryview,
-        identity: Identity,
-        syntax: str,
-        source_ae: str,
-        fetched: bool | None,
+        self, arriving: Arriving, identity: Identity, source_ae: str, fetched: bool | None
     ) -> Instance:
-        self._check_room(len(encoded))
         series = self.folder / identity.study_uid / identity.series_uid
-        digest = hashlib.sha256(encoded).hexdigest()
-        path = series / f"{identity.sop_instance_uid}.{digest[:16]}.dcm"
-        header = meta_header(identity.sop_class_uid, identity.sop_instance_uid, syntax, source_ae)
+        path = series / f"{identity.sop_instance_uid}.{arriving.sha256[:16]}.dcm"
         try:
             if path.exists():
+                arriving.discard()
                 os.utime(path)  # the newest again, should recover() have to decide
-                _sync_folder(series)
             else:
-                self._write(path, header, encoded)
+                self._make(series)
+                arriving.place(path, sync=self.sync)
+            if self.sync:
+                sync_folder(series)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DiskFull(f"no room for {len(encoded)} bytes in {self.folder}: {error}. "
-                               "Free space or move storage.folder") from error  # fmt: skip
-            raise
-        instance = _instance(path, identity, encoded, source_ae, digest)
-        self._store.record_instance(instance, _study(identity, source_ae), fetched=fetched)
+            raise judged(error, self.folder, arriving.size) from error
+        instance = _instance(path, identity, arriving.size, source_ae, arriving.sha256)
+        self.store.record_instance(instance, _study(identity, source_ae), fetched=fetched)
         return instance
 
-    def _write(self, path: Path, header: bytes, encoded: bytes | memoryview) -> None:
-        if not path.parent.is_dir():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _sync_folder(path.parent.parent)
-            _sync_folder(self.folder)
-        part = path.parent / f".{uuid4().hex}{_PART}"
-        try:
-            with part.open("xb") as file:
-                file.write(header)
-                file.write(encoded)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
+    def _make(self, series: Path) -> None:
+        if series.is_dir():
+            return
+        series.mkdir(parents=True, exist_ok=True)
+        if self.sync:
+            sync_folder(series.parent)
+            sync_folder(self.folder)
 
     def _check_room(self, size: int) -> None:
         space = os.statvfs(self.folder)
@@ -214,10 +242,67 @@ class Inbox:
             )
 
     def _remove_parts(self) -> int:
-        parts = list(self.folder.glob(f"*/*/.*{_PART}"))
+        parts = [*self.folder.glob(f".*{PART}"), *self.folder.glob(f"*/*/.*{PART}")]
         for part in parts:
             part.unlink(missing_ok=True)
         return len(parts)
+
+
+class Incoming:
+    """One object while it comes; a context manager, at whose end nothing half lies about.
+
+    Made by :meth:`Inbox.begin`.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        arriving: Arriving,
+        said: tuple[str, str],
+        transfer_syntax_uid: str,
+        source_ae: str,
+    ) -> None:
+        self._inbox = inbox
+        self._arriving = arriving
+        self._said = said
+        self._syntax = transfer_syntax_uid
+        self._source_ae = source_ae
+        self.add = arriving.add
+        self.flush = arriving.flush
+
+    def identity(self) -> Identity:
+        """What the data set says it is, once all of it came.
+
+        Raises:
+            Refused, DiskFull, OSError: as :meth:`Inbox.receive`.
+        """
+        return self._arriving.identity(self._syntax)
+
+    def keep(self, fetched: bool | None = None) -> Instance:
+        """All of it came: when this returns it is on the disk and in the database.
+
+        Raises:
+            Refused, DiskFull, OSError, SQLAlchemyError: as :meth:`Inbox.receive`.
+        """
+        identity = self._arriving.identity(self._syntax)
+        _must_agree("SOPClassUID (0008,0016)", identity.sop_class_uid, self._said[0])
+        _must_agree("SOPInstanceUID (0008,0018)", identity.sop_instance_uid, self._said[1])
+        return self._inbox._keep(self._arriving, identity, self._source_ae, fetched)
+
+    def discard(self) -> None:
+        """It will not come whole."""
+        self._arriving.discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._arriving.discard()
 
 
 def _must_agree(what: str, dataset: str, command: str) -> None:
@@ -237,21 +322,15 @@ def _identify_file(parts: FileParts) -> Identity:
     return identity
 
 
-def _instance(
-    path: Path,
-    identity: Identity,
-    encoded: bytes | memoryview,
-    source_ae: str,
-    digest: str | None = None,
-) -> Instance:
+def _instance(path: Path, identity: Identity, size: int, source_ae: str, digest: str) -> Instance:
     return Instance(
         study_uid=identity.study_uid,
         series_uid=identity.series_uid,
         sop_instance_uid=identity.sop_instance_uid,
         sop_class_uid=identity.sop_class_uid,
         path=path,
-        sha256=digest or hashlib.sha256(encoded).hexdigest(),
-        bytes=len(encoded),
+        sha256=digest,
+        bytes=size,
         source_ae=source_ae,
     )
 
@@ -273,11 +352,3 @@ def _modified(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

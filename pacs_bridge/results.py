@@ -11,9 +11,11 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -23,10 +25,14 @@ from imaging.geometry import Grid
 from imaging.headers import read_header
 from imaging.language import Language
 from imaging.objects import (
+    make_encapsulated_pdf,
+    make_gsps,
     make_rtstruct,
+    make_secondary_captures,
     make_seg,
     make_sr,
     render_key_image,
+    render_pdf,
     render_report,
     render_slice,
 )
@@ -35,9 +41,15 @@ from imaging.report import Report
 from imaging.volume import Region, SourceSlice, Volume
 from models.lesions import Why
 
-KINDS = {"SEG": "seg.dcm", "SR": "sr.dcm", "RTSTRUCT": "rtstruct.dcm",
-         "report.html": "report.html", "findings.json": "findings.json"}  # fmt: skip
-"""What is made of a report, and what its file is called."""
+KINDS = {"SEG": "seg.dcm", "SR": "sr.dcm", "RTSTRUCT": "rtstruct.dcm", "GSPS": "gsps.dcm",
+         "SC": "sc.zip", "PDF": "pdf.dcm", "report.html": "report.html",
+         "report.pdf": "report.pdf", "findings.json": "findings.json"}  # fmt: skip
+"""What is made of a report, and what its file is called.
+
+Secondary captures are several: ``sc-0.dcm`` and on, and the same in ``sc.zip`` for people.
+"""
+OPTIONAL: Final = ("RTSTRUCT", "GSPS", "SC", "PDF")
+"""Kinds that are made only where somebody wants them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,9 +135,9 @@ def write_objects(
     analysed: Analysed,
     *,
     language: Language,
-    rtstruct: bool = False,
+    wanted: Collection[str] = (),
 ) -> dict[str, Path]:
-    """Make SEG, SR, page and JSON of a report, and RTSTRUCT where asked for.
+    """Make SEG, SR, page and JSON of a report, and of :data:`OPTIONAL` what is asked for.
 
     The same report makes the same UIDs.
 
@@ -133,11 +145,12 @@ def write_objects(
         folder: where the files go, inside the one :func:`save_analysis` was given.
         report: preliminary or final.
         analysed: the analysis the report stands on.
-        language: of the text in the SR.
-        rtstruct: make an RTSTRUCT too.
+        language: of the text in the SR, the presentation state, the pictures and the PDF.
+        wanted: of :data:`OPTIONAL`; other kinds are ignored.
 
     Returns:
-        The files by kind; no SEG and no RTSTRUCT when no finding stands and no organ was segmented.
+        The files by kind; no SEG, RTSTRUCT and GSPS when no finding stands and no organ was
+        segmented.
     """
     headers = source_headers(analysed)
     made: dict[str, bytes] = {}
@@ -145,11 +158,13 @@ def write_objects(
     if report.segmented:
         seg = make_seg(report, analysed.regions, headers, slices=analysed.sources)
         made["SEG"] = _encode(seg)
-        if rtstruct:
+        if "RTSTRUCT" in wanted:
             struct = make_rtstruct(
                 report, analysed.regions, headers, slices=analysed.sources, seg=seg
             )
             made["RTSTRUCT"] = _encode(struct)
+    if "GSPS" in wanted and any(marked.outlines for marked in report.segmented):
+        made["GSPS"] = _encode(make_gsps(report, headers, language=language))
     made["SR"] = _encode(make_sr(report, headers, seg, language=language))
     made["findings.json"] = (report.model_dump_json(indent=2) + "\n").encode()
     shown = [finding.tracking_uid for finding in report.findings]
@@ -157,12 +172,50 @@ def write_objects(
         shown.append(gland.tracking_uid)
     pictures = {uid: key_image_path(folder.parent, uid).read_bytes() for uid in shown}
     made["report.html"] = render_report(report, pictures, language=language).encode()
+    if "PDF" in wanted:
+        made["report.pdf"] = render_pdf(report, pictures, language=language)
+        made["PDF"] = _encode(make_encapsulated_pdf(report, made["report.pdf"], headers))
+    captures: dict[str, bytes] = {}
+    if "SC" in wanted:
+        images = make_secondary_captures(
+            report, pictures, headers, analysed.grid, language=language
+        )
+        captures = {f"{name}.dcm": _encode(image) for name, image in images.items()}
+        made["SC"] = _zipped(captures)
+    for stale in folder.glob("sc-*.dcm"):
+        if stale.name not in captures:
+            stale.unlink()
+    for name, content in captures.items():
+        write_whole(folder / name, content)
     for kind, name in KINDS.items():
         if kind in made:
             write_whole(folder / name, made[kind])
         else:  # of an earlier try that found more
             (folder / name).unlink(missing_ok=True)
     return {kind: folder / KINDS[kind] for kind in made}
+
+
+def objects_in(folder: Path, report: Report) -> Iterator[tuple[str, str, Path]]:
+    """Kind, SOP Instance UID and file of every DICOM object that was made, masks first.
+
+    Args:
+        folder: that :func:`write_objects` was given.
+        report: that the objects were made of.
+    """
+    for kind in ("SEG", "SR", *OPTIONAL):
+        name = KINDS[kind]
+        files = sorted(folder.glob("sc-*.dcm")) if kind == "SC" else [folder / name]
+        for path in files:
+            if path.exists():
+                yield kind, report.uid_of(path.stem), path
+
+
+def _zipped(files: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():  # the same files make the same bytes
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
 
 
 def _gland(report: Report) -> Structure | None:

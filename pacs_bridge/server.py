@@ -9,16 +9,22 @@ from typing import Self
 
 from imaging.image_classes import is_image_class
 from models.intake.installation import trust_statement
+from pacs_bridge.announced import Announcements, availability_service
+from pacs_bridge.custody import Keeper
 from pacs_bridge.deliver import Courier
+from pacs_bridge.delivery.senders import check_destinations
+from pacs_bridge.dicomweb.server import PATH, create_dicomweb
 from pacs_bridge.dimse.listener import Listener
 from pacs_bridge.errors import SettingsError
 from pacs_bridge.inbox import Inbox
 from pacs_bridge.priors.gather import Priors
+from pacs_bridge.pull import PullSchedule
 from pacs_bridge.review import RunningServer, create_app, serve_in_thread
 from pacs_bridge.settings import Settings
 from pacs_bridge.steps import Steps
 from pacs_bridge.store import Instance, Store, open_store
 from pacs_bridge.studio import ServerStudio
+from pacs_bridge.ups import Orders
 from pacs_bridge.workers import Workers
 from pacs_bridge.workers.watch import ModelWatch
 from pacs_bridge.workflow import Workflows
@@ -54,6 +60,7 @@ class Server:
         self.inbox = Inbox(
             folder.absolute() / "inbox", self.store, settings.storage.minimum_free_gb
         )
+        check_destinations(settings.destinations)
         self.workers = Workers(settings)
         self.models = ModelWatch(settings, self._models_changed)
         self._trusted: set[tuple[str, str]] = set()
@@ -62,8 +69,37 @@ class Server:
         self.steps = Steps(settings, self.store, self.courier, self.models, self.workers, priors)
         self.workflows = Workflows(self.steps)
         self.studio = ServerStudio(self.steps, self.workflows, self.courier)
-        self.listener = Listener(settings.listener, self.inbox, self._stored)
+        self.pulls = PullSchedule(settings, self.inbox, self._stored, self.workflows.touch)
+        self.keeper = Keeper(settings.commitment, self.store, settings.listener.ae_title)
+        self.announcements = Announcements(self.store, settings.availability.keep_days * 86400)
+        services = (
+            *self.keeper.services,
+            *availability_service(
+                self.announcements, settings.availability.ae_titles, self.pulls.announced
+            ),
+            *self.courier.services,
+        )
+        self.listener = Listener(
+            settings.listener, self.inbox, self._received, services, self.workflows.left
+        )
         self._app = create_app(settings, self.store, self.studio)
+        self.orders = (
+            Orders(
+                settings,
+                self.inbox,
+                self._stored,
+                self.workflows.begin_again,
+                lambda: self.url,
+            )
+            if settings.ups.enabled
+            else None
+        )
+        if settings.dicomweb.enabled:
+            gate = self._app.state.room.gate
+            web = create_dicomweb(settings, self.store, self.inbox, gate, self._stored)
+            self._app.mount(PATH, web)
+            if self.orders is not None:
+                self.orders.mount(web)
         self._page: RunningServer | None = None
 
     @property
@@ -94,11 +130,15 @@ class Server:
         self._record_trust()
         self.models.start()
         self.courier.start()
+        self.keeper.start()
         self.workflows.start()
         self._page = serve_in_thread(
             self._app, self.settings.review.host, self.settings.review.port
         )
         self.listener.start()
+        self.pulls.start()
+        if self.orders is not None:
+            self.orders.start()
         log.info(
             "listening as %s on %s:%d, page at %s",
             self.settings.listener.ae_title, self.settings.listener.host, self.listener.port,
@@ -108,6 +148,9 @@ class Server:
 
     def stop(self) -> None:
         """Stop taking images first; what is under way resumes at the next start."""
+        if self.orders is not None:
+            self.orders.stop()
+        self.pulls.stop()
         self.listener.stop()
         if self._page is not None:
             self._page.stop()
@@ -115,6 +158,7 @@ class Server:
         self.workflows.stop()
         self.workers.stop()
         self.courier.stop()
+        self.keeper.stop()
 
     def refresh_models(self) -> None:
         """Take up new versions of the models now (SIGHUP); the watch does by itself."""
@@ -144,6 +188,11 @@ class Server:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+    def _received(self, instance: Instance) -> None:
+        """By an association, whose end is heard of."""
+        if is_image_class(instance.sop_class_uid):
+            self.workflows.touch(instance.study_uid, instance.source_ae.strip())
 
     def _stored(self, instance: Instance) -> None:
         if is_image_class(instance.sop_class_uid):

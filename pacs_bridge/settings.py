@@ -10,24 +10,31 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from imaging.language import Language
 from pacs_bridge.errors import SettingsError
 from pacs_bridge.sections import (
     AssemblySettings,
+    AvailabilitySettings,
+    CommitmentSettings,
     DestinationSettings,
+    DicomWebSettings,
     ListenerSettings,
     LogSettings,
+    MachineSettings,
     ModelSettings,
     PeerSettings,
     PriorsSettings,
+    PullSettings,
     ReaderSettings,
     ReviewSettings,
     Section,
+    SeriesRuleSettings,
     StorageSettings,
+    UpsSettings,
 )
 
 ENVIRONMENT_PREFIX = "PREREAD_"
@@ -35,16 +42,23 @@ ENVIRONMENT_PREFIX = "PREREAD_"
 
 __all__ = [
     "AssemblySettings",
+    "AvailabilitySettings",
+    "CommitmentSettings",
     "DestinationSettings",
+    "DicomWebSettings",
     "ListenerSettings",
     "LogSettings",
+    "MachineSettings",
     "ModelSettings",
     "PeerSettings",
     "PriorsSettings",
+    "PullSettings",
     "ReaderSettings",
     "ReviewSettings",
+    "SeriesRuleSettings",
     "StorageSettings",
     "Settings",
+    "UpsSettings",
     "load_settings",
 ]
 
@@ -58,13 +72,20 @@ class Settings(Section):
     )
     storage: StorageSettings = Field(default_factory=StorageSettings)
     listener: ListenerSettings = Field(default_factory=ListenerSettings)
+    commitment: CommitmentSettings = Field(default_factory=CommitmentSettings)
+    availability: AvailabilitySettings = Field(default_factory=AvailabilitySettings)
     assembly: AssemblySettings = Field(default_factory=AssemblySettings)
     priors: PriorsSettings = Field(default_factory=PriorsSettings)
     models: ModelSettings = Field(default_factory=ModelSettings)
     review: ReviewSettings = Field(default_factory=ReviewSettings)
+    dicomweb: DicomWebSettings = Field(default_factory=DicomWebSettings)
+    ups: UpsSettings = Field(default_factory=UpsSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     destinations: tuple[DestinationSettings, ...] = ()
+    pull: tuple[PullSettings, ...] = ()
+    series_rules: tuple[SeriesRuleSettings, ...] = ()
     readers: tuple[ReaderSettings, ...] = ()
+    machines: tuple[MachineSettings, ...] = ()
 
     def with_models(self, **values: Any) -> Settings:
         """The same with other values in ``models``; None leaves one as it is.
@@ -88,9 +109,9 @@ class Settings(Section):
         return self.model_copy(update={"models": models})
 
     @property
-    def rtstruct_wanted(self) -> bool:
-        """Whether any destination takes RTSTRUCT; it is made only then."""
-        return any("RTSTRUCT" in destination.accepts for destination in self.destinations)
+    def objects_wanted(self) -> frozenset[str]:
+        """The kinds that some destination takes; most are made only then."""
+        return frozenset(kind for each in self.destinations for kind in each.accepts)
 
     @property
     def priors_pacs(self) -> PeerSettings | None:
@@ -107,6 +128,19 @@ class Settings(Section):
         """Every folder that models are looked for in, before the shipped catalogue."""
         return (self.models_folder, *self.models.folders)
 
+    @model_validator(mode="after")
+    def _reports_are_let_in(self) -> Self:
+        """A destination that reports storage commitment calls our listener."""
+        allowed = self.listener.calling_ae_titles
+        for each in self.destinations:
+            title = each.commitment_ae_title or each.ae_title
+            if each.commitment and allowed and title not in allowed:
+                raise ValueError(
+                    f"listener.calling_ae_titles lacks {title}: destination {each.name!r} reports "
+                    "storage commitment to our listener"
+                )
+        return self
+
     @field_validator("destinations")
     @classmethod
     def _unique(cls, value: tuple[DestinationSettings, ...]) -> tuple[DestinationSettings, ...]:
@@ -114,6 +148,15 @@ class Settings(Section):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two destinations are called {', '.join(twice)}; names are unique")
+        return value
+
+    @field_validator("pull")
+    @classmethod
+    def _rules(cls, value: tuple[PullSettings, ...]) -> tuple[PullSettings, ...]:
+        names = [rule.name for rule in value]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two rules are called {', '.join(twice)}; names are unique")
         return value
 
 
@@ -143,16 +186,20 @@ def load_settings(path: Path | None = None, environment: dict[str, str] | None =
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(part) for part in problem['loc'])} = "
-            f"{_without_password(repr(problem.get('input')))}: "
-            f"{problem['msg']}"
-            for problem in error.errors()
-        ]
+        lines = [f"{_shown(problem)}: {problem['msg']}" for problem in error.errors()]
         where = str(path) if path else "environment"
         raise SettingsError(
             f"{where}: " + "; ".join(lines) + ". `preread settings` lists every key."
         ) from error
+
+
+def _shown(problem: Any) -> str:
+    """Key and value of a mistake; of a whole section the key alone: it may hold passwords."""
+    key = ".".join(str(part) for part in problem["loc"])
+    value = problem.get("input")
+    if isinstance(value, dict) or "password" in key:
+        return key or "settings"
+    return f"{key} = {_without_password(repr(value))}"
 
 
 def _without_password(shown: str) -> str:

@@ -51,7 +51,7 @@ def _section(header: str, kind: type[BaseModel], *, commented: bool) -> list[str
         if inner is not None:
             example = f"[{_inline(inner)}]" if _listed(field) else _inline(inner)
             lines.append(f"# {name} = {example}")
-        elif field.is_required():
+        elif field.is_required() or (commented and field.examples):
             lines.append(f"{mark}{name} = {_example(field)}")
         else:
             lines.append(f"{mark}{name} = {_toml(field.get_default(call_default_factory=True))}")
@@ -59,8 +59,9 @@ def _section(header: str, kind: type[BaseModel], *, commented: bool) -> list[str
 
 
 def _inline(kind: type[Section]) -> str:
-    """An example of a section inside another: what it can't do without."""
-    needed = {n: field for n, field in kind.model_fields.items() if field.is_required()}
+    """An example of a section inside another: what it can't do without, and other examples."""
+    fields = kind.model_fields
+    needed = {n: field for n, field in fields.items() if field.is_required() or field.examples}
     return "{ " + ", ".join(f"{n} = {_example(field)}" for n, field in needed.items()) + " }"
 
 

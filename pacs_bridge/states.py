@@ -80,7 +80,11 @@ class DeliveryState(StrEnum):
 
     WAITING = "waiting"
     """Not yet sent, or to be tried again at ``next_attempt_at``."""
+    SENT = "sent"
+    """The destination took it and has yet to commit itself to keep it; asked for that, again, at
+    ``next_attempt_at``. Only where the destination offers storage commitment."""
     DELIVERED = "delivered"
-    """The destination took it (C-STORE status success or warning)."""
+    """The destination took it (C-STORE status success or warning), and has committed itself to
+    keep it where it offers that."""
     GIVEN_UP = "given-up"
     """It refused for good, or every attempt failed; ``last_error`` says why."""

@@ -8,46 +8,37 @@ engine.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from imaging.headers import scan_files
-from imaging.image_classes import is_image_class
 from imaging.language import Text
 from imaging.notices import Notice, notice
-from imaging.report import Stage
+from imaging.report import Stage, Superseded
 from imaging.series import refusals
 from models.engine.turns import Priority
 from models.study.plan import StudyPlan, plan_together
 from models.study.priors import compares
 from pacs_bridge import shadow
+from pacs_bridge.completeness import Completeness as Completeness
+from pacs_bridge.completeness import judge, look
 from pacs_bridge.deliver import Courier
-from pacs_bridge.dimse.peer import Peer
-from pacs_bridge.errors import PeerError
+from pacs_bridge.delivery.origin import origin_of
+from pacs_bridge.late import leave_pictures
+from pacs_bridge.ordered import ordered_urgently
 from pacs_bridge.priors.gather import NOTHING, Gathered, Priors
-from pacs_bridge.results import KINDS, load_analysis, write_objects
+from pacs_bridge.results import KINDS, load_analysis, objects_in, write_objects
 from pacs_bridge.settings import Settings
 from pacs_bridge.states import State
 from pacs_bridge.store import Store
+from pacs_bridge.waits import Waits
 from pacs_bridge.workers import StudyTask, Workers
 from pacs_bridge.workers.failures import StudyKillsWorkers
 from pacs_bridge.workers.watch import ModelWatch
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Completeness:
-    """Whether a study may be taken for complete.
-
-    ``because`` is kept with the reading; with ``complete`` False it says what is waited for.
-    """
-
-    complete: bool
-    because: Text
 
 
 @dataclass(frozen=True)
@@ -67,44 +58,32 @@ class Steps:
         return self.settings.storage.folder.absolute() / "results" / study_uid / str(revision)
 
     def judge_complete(self, study_uid: str) -> Completeness:
-        """After the quiet time: does the PACS hold more images than arrived?
+        """After the quiet time: is all of the study here? See :mod:`pacs_bridge.completeness`."""
+        known = look(self.settings, self.store, study_uid, ours=self._our_pictures(study_uid))
+        judged = judge(known, self.settings.assembly)
+        if not judged.complete and Waits(self.store).keep(study_uid, judged.because):
+            self.store.record("preread", "waiting", study_uid, judged.because.en)
+        return judged
 
-        A PACS that is not set up, doesn't answer or doesn't count leaves the quiet time to
-        decide; so does the longest wait.
+    def open(
+        self, study_uid: str, opened_by: str, because: Text, missing: Text | None = None
+    ) -> int | None:
+        """Begin a reading of all images held; None when there is nothing new to read.
+
+        Args:
+            study_uid: which study.
+            opened_by: asked again by the same, it is the same reading.
+            because: why it is taken for complete.
+            missing: what it begins without; its report will say so.
         """
-        quiet_s = self.settings.assembly.quiet_s
-        source = self.settings.assembly.source
-        held = sum(is_image_class(i.sop_class_uid) for i in self.store.instances_of(study_uid))
-        quiet = Text(
-            en=f"no new image for {quiet_s:g} s, {held} images held",
-            zh=f"{quiet_s:g} 秒内无新图像，已收到 {held} 幅",
-        )
-        if source is None:
-            return _complete(quiet, "no PACS set up to ask", "未配置可查询的 PACS")
-        pacs = f"PACS {source.ae_title}"
-        try:
-            count = Peer(source, self.settings.listener.ae_title).count_images(study_uid)
-        except PeerError as error:
-            log.warning("study %s: the PACS could not be asked for its count: %s", study_uid, error)
-            return _complete(quiet, f"{pacs} did not answer: {error}", f"{pacs} 未应答：{error}")
-        if count is None:
-            return _complete(quiet, f"{pacs} gives no count", f"{pacs} 未提供图像数")
-        counted = Text(
-            en=f"{pacs} counts {count} images, {held} are held",
-            zh=f"{pacs} 计 {count} 幅图像，已收到 {held} 幅",
-        )
-        if held >= count:
-            return Completeness(True, counted)
-        waited = time.time() - self.store.study(study_uid).first_received_at
-        if waited >= self.settings.assembly.longest_wait_s:
-            return _complete(counted, f"waited {waited:.0f} s", f"已等待 {waited:.0f} 秒")
-        return Completeness(False, counted)
-
-    def open(self, study_uid: str, opened_by: str, because: Text) -> int | None:
-        """Begin a reading of all images held; None when there is nothing new to read."""
+        leave_pictures(self.store, study_uid, self.models.enabled)
         revision = self.store.open_reading(study_uid, opened_by)
+        waits = Waits(self.store)
+        waits.forget(study_uid)
         if revision is not None:
             self.store.set_complete_because(study_uid, revision, because)
+            if missing is not None:
+                waits.given_up(study_uid, revision, missing)
             self.store.record("preread", "reading-opened", study_uid, f"{revision}: {because.en}")
         return revision
 
@@ -184,8 +163,15 @@ class Steps:
             self._not_analysed(study_uid, revision, why)
             return False
         report = outcome.report
-        warnings = (*report.warnings, *told_of_priors)
-        self.store.set_report(study_uid, revision, report.model_copy(update={"warnings": warnings}))
+        added = {
+            "warnings": (
+                *self._begun_without(study_uid, revision),
+                *report.warnings,
+                *told_of_priors,
+            ),
+            "supersedes": self._superseded(study_uid, revision),
+        }
+        self.store.set_report(study_uid, revision, report.model_copy(update=added))
         took = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in outcome.seconds.items())
         found = f"{len(report.findings)} finding(s)"
         told = f"{found} by {report.model_names} on {outcome.worker}; {took}"
@@ -238,10 +224,10 @@ class Steps:
         self.store.record("preread", "shadow-failed", study_uid, f"{model}: {told}")
 
     def priority(self, study_uid: str) -> Priority:
-        """How soon a study is read: what an emergency scanner sends goes first."""
-        urgent = self.settings.assembly.urgent_ae_titles
-        sender = self.store.study(study_uid).source_ae
-        return Priority.URGENT if sender in urgent else Priority.ROUTINE
+        """How soon a study is read: of an emergency scanner, or ordered as HIGH, it goes first."""
+        emergency = self.store.study(study_uid).source_ae in self.settings.assembly.urgent_ae_titles
+        urgent = emergency or ordered_urgently(self.store, study_uid)
+        return Priority.URGENT if urgent else Priority.ROUTINE
 
     def compose(self, study_uid: str, revision: int) -> None:
         """Make the objects of the report as it stands, preliminary or signed."""
@@ -257,7 +243,7 @@ class Steps:
             reading.report,
             load_analysis(folder),
             language=self.settings.report_language,
-            rtstruct=self.settings.rtstruct_wanted,
+            wanted=self.settings.objects_wanted,
         )
 
     def deliver(self, study_uid: str, revision: int) -> None:
@@ -269,13 +255,17 @@ class Steps:
         if stage is Stage.PRELIMINARY:
             self.store.set_state(study_uid, revision, State.DELIVERING)
         folder = self.folder(study_uid, revision) / stage
-        objects = [
-            (kind, reading.report.uid_of(kind.lower()), folder / KINDS[kind])
-            for kind in ("SEG", "SR", "RTSTRUCT")
-            if (folder / KINDS[kind]).exists()
-        ]
-        urgent = reading.report.urgent
-        self.courier.enqueue(study_uid, revision, stage, objects, urgent=urgent)
+        objects = list(objects_in(folder, reading.report))
+        sender = self.store.study(study_uid).source_ae
+        self.courier.enqueue(
+            study_uid,
+            revision,
+            stage,
+            objects,
+            urgent=reading.report.urgent,
+            positive=bool(reading.report.standing_findings),
+            origin=origin_of(self.store.instances_of(study_uid), reading.report.series_uid, sender),
+        )
 
     def await_signature(self, study_uid: str, revision: int) -> None:
         """A person is needed now."""
@@ -292,20 +282,44 @@ class Steps:
         self.store.set_state(study_uid, revision, State.FAILED, reason)
         self.store.record("preread", "reading-failed", study_uid, told)
 
+    def _our_pictures(self, study_uid: str) -> frozenset[str]:
+        """Series of secondary captures that earlier revisions sent: a PACS counts them too."""
+        sent = {d.revision for d in self.store.deliveries_of(study_uid) if d.kind == "SC"}
+        reports = [self.store.reading(study_uid, revision).report for revision in sent]
+        return frozenset(
+            uid
+            for report in reports
+            if report is not None
+            for uid in (report.uid_of("sc-series"), report.preliminary_uid_of("sc-series"))
+        )
+
+    def _superseded(self, study_uid: str, revision: int) -> Superseded | None:
+        """The newest result of an earlier revision: signed, or made and maybe sent."""
+        for earlier in range(revision - 1, 0, -1):
+            report = self.store.reading(study_uid, earlier).report
+            if report is None:
+                continue
+            made = self.folder(study_uid, earlier) / report.stage / KINDS["SR"]
+            if report.stage is Stage.FINAL or made.exists():
+                return report.as_superseded
+        return None
+
+    def _begun_without(self, study_uid: str, revision: int) -> list[Notice]:
+        """What has to be said of a reading that did not wait for all images."""
+        missing = Waits(self.store).missed(study_uid, revision)
+        return [] if missing is None else [notice("begun-incomplete", why=missing)]
+
     def _paths(self, study_uid: str) -> Sequence[Path]:
         return [instance.path for instance in self.store.instances_of(study_uid)]
 
     def _not_analysed(self, study_uid: str, revision: int, reasons: Sequence[Notice]) -> None:
+        reasons = [*reasons, *self._begun_without(study_uid, revision)]
         reason = Text(
             en="; ".join(r.text.en for r in reasons), zh=";".join(r.text.zh for r in reasons)
         )
         log.warning("study %s revision %d not analysed: %s", study_uid, revision, reason.en)
         self.store.set_state(study_uid, revision, State.NOT_ANALYSED, reason)
         self.store.record("preread", "not-analysed", study_uid, reason.en)
-
-
-def _complete(because: Text, en: str, zh: str) -> Completeness:
-    return Completeness(True, Text(en=f"{because.en}; {en}", zh=f"{because.zh}；{zh}"))
 
 
 def _why_nothing(plan: StudyPlan) -> list[Notice]:

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Engine, func, select, update
 
 from imaging.language import Text
 from imaging.report import Report, Stage
-from pacs_bridge.arrivals import record_arrival, take_up
+from pacs_bridge.arrival_groups import Arrival, ArrivalGroups
+from pacs_bridge.arrivals import take_up
 from pacs_bridge.audit import read_events, write_event
 from pacs_bridge.database import open_engine, upsert
 from pacs_bridge.errors import UnknownStudy, WrongState
@@ -45,6 +46,10 @@ class Store(ReaderEdits):
     """The database; ``engine`` comes from :func:`open_store`."""
 
     engine: Engine = field(repr=False)
+    _arrivals: ArrivalGroups = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_arrivals", ArrivalGroups(self.engine))
 
     # receiving ---------------------------------------------------------------------------
 
@@ -60,9 +65,8 @@ class Store(ReaderEdits):
 
         See :func:`pacs_bridge.arrivals.record_arrival` for ``fetched``.
         """
-        with self._writing() as db:
-            at = time.time() if arrived_at is None else arrived_at
-            return record_arrival(db, instance, study, fetched, at)
+        at = time.time() if arrived_at is None else arrived_at
+        return self._arrivals.record(Arrival(instance, study, fetched, at))
 
     def instances_of(self, study_uid: str) -> list[Instance]:
         """Every object held of a study, by series then SOP Instance UID."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from imaging.report import Signature, Stage
 from imaging.series import group_series
 from imaging.volume import Region, Volume
 from pacs_bridge.deliver import Courier
+from pacs_bridge.delivery.standing import DestinationState
 from pacs_bridge.errors import UnknownStudy
 from pacs_bridge.results import KINDS, key_image_path, load_analysis, why_picture_path
 from pacs_bridge.review import ObjectKind
@@ -107,6 +109,14 @@ class ServerStudio:
         """See :meth:`Courier.retry`."""
         self._courier.retry(sop_instance_uid, destination, who)
 
+    def retry_destination(self, destination: str, who: str) -> int:
+        """See :meth:`Courier.retry_all`."""
+        return self._courier.retry_all(destination, who)
+
+    def destinations(self) -> Sequence[DestinationState]:
+        """Where every destination stands."""
+        return self._courier.destinations()
+
     def engine(self) -> EngineState:
         """How workers and models stand."""
         return self._steps.workers.state().model_copy(update={"models": self._steps.models.state()})
@@ -142,7 +152,16 @@ class ServerStudio:
         assert report is not None
         paths = [i.path for i in self._steps.store.instances_of(reading.study.study_uid)]
         scan = scan_files(paths)
-        series = next((s for s in group_series(scan) if s.uid == report.series_uid), None)
+        found = [s for s in group_series(scan) if s.header.series_uid == report.series_uid]
+        if len(found) > 1:  # several stacks under one UID: the one that was analysed
+            sources = load_analysis(self._folder(reading)).sources
+            read = {(s.sop_instance_uid, s.frame_number) for s in sources if s is not None}
+            found = [
+                each
+                for each in found
+                if any((s.sop_instance_uid, s.frame_number) in read for s in each.slices)
+            ]
+        series = next(iter(found), None)
         if series is None:
             raise UnknownStudy(f"series {report.series_uid} is no longer held here")
         return load_series(series).volume

@@ -2,10 +2,15 @@
 
 One row a study, one a received image, one a reading (a revision of a study, the only place a
 state is kept), one a reading's headline on the worklist, one a reading that was flagged as urgent,
-one an object for a destination, one a study that was fetched to compare with, one an event in the
-audit trail. Times are UTC, seconds
-since the epoch, so that both databases compare them alike. A database of an earlier version gets
-the tables it lacks when it is opened; the ones it has never change.
+one an object for a destination, one an object that a destination was asked to commit itself to,
+one a study that was fetched to compare with, one a request for
+storage commitment, one an object that an archive announced, one a study to be fetched, one a rule
+for that, one a workitem of the worklist, one who watches it, one what a watcher has yet to hear,
+one a workitem that we perform, one a study that waits for the rest of its images, one a reading
+that was begun without the rest, one an event in the audit trail.
+Times are UTC, seconds since the epoch, so that both databases compare them alike. A database of
+an earlier version gets the tables and indexes it lacks when it is opened; the columns it has
+never change.
 """
 
 from __future__ import annotations
@@ -55,6 +60,7 @@ instances = Table(
     Column("received_at", Float, nullable=False),
     # Of the reading that first used it; 0: none is to (a report, an image fetched as a prior).
     Column("revision", Integer, nullable=True),
+    Index("instances_by_uid", "sop_instance_uid"),
 )
 
 readings = Table(
@@ -94,6 +100,19 @@ deliveries = Table(
     Index("deliveries_of", "study_uid", "revision"),
 )
 
+commitments_asked = Table(
+    "commitments_asked",  # storage commitment, asked of destinations for what they took
+    metadata,
+    Column("transaction_uid", UID, primary_key=True),
+    Column("sop_instance_uid", UID, primary_key=True),
+    Column("sop_class_uid", UID, nullable=False),
+    Column("destination", String(200), nullable=False),
+    Column("sending", Integer, nullable=False),  # attempts of the delivery when it was asked
+    Column("asked_at", Float, nullable=False),
+    Column("answered_at", Float, nullable=True),
+    Index("commitments_of", "sop_instance_uid", "destination"),
+)
+
 headlines = Table(
     "headlines",
     metadata,
@@ -121,6 +140,139 @@ priors = Table(
     Column("asked_at", Float, nullable=False),
     Column("until", Float, nullable=False),  # its images that come till then were asked for
     Column("fetched_at", Float, nullable=True),  # what was asked for is here, whole
+)
+
+custody_requests = Table(
+    "custody_requests",  # for storage commitment, by those who send to us
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("asker", Text, nullable=False),  # AE title
+    Column("transaction_uid", UID, nullable=False),
+    Column("objects", Text, nullable=False),  # JSON, SOP class and instance of each
+    Column("refused", Integer, nullable=False, default=0),  # failure reason for all of it
+    Column("asked_at", Float, nullable=False, index=True),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_attempt_at", Float, nullable=False),
+    Column("last_error", Text, nullable=False, default=""),
+    Column("reported_at", Float, nullable=True),
+    Index("custody_due", "state", "next_attempt_at"),
+    Index("custody_transaction", "transaction_uid"),
+)
+
+announcements = Table(
+    "announcements",  # by Instance Availability Notification: an archive has these
+    metadata,
+    Column("study_uid", UID, primary_key=True),
+    Column("sop_instance_uid", UID, primary_key=True),
+    Column("series_uid", UID, nullable=False),
+    Column("sop_class_uid", UID, nullable=False),
+    Column("availability", String(16), nullable=False),  # ONLINE, NEARLINE, OFFLINE, UNAVAILABLE
+    Column("retrieve_ae", Text, nullable=False, default=""),
+    Column("told_by", Text, nullable=False),  # AE title
+    Column("told_at", Float, nullable=False, index=True),
+)
+
+pulls = Table(
+    "pulls",  # studies that were found in an archive and are to be fetched
+    metadata,
+    Column("study_uid", UID, primary_key=True),
+    Column("rule", String(200), nullable=False),  # that wants it; empty: asked for by hand
+    Column("archive", Text, nullable=False),
+    Column("study_date", Text, nullable=False, default=""),
+    Column("description", Text, nullable=False, default=""),
+    Column("state", String(16), nullable=False),
+    Column("in_archive", Integer, nullable=False),  # images it counts; -1: it doesn't
+    Column("wanted", Integer, nullable=False, default=0),  # images of the series wanted
+    Column("came", Integer, nullable=False, default=0),  # of them that are here
+    Column("series", Text, nullable=False, default="[]"),  # JSON, SeriesInstanceUIDs wanted
+    Column("left_out", Text, nullable=False, default="[]"),  # JSON, those that are not
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("last_error", Text, nullable=False, default=""),
+    Column("found_at", Float, nullable=False),  # with this many images
+    Column("next_attempt_at", Float, nullable=False),
+    Column("owner", Text, nullable=False, default=""),  # host and process that fetches it
+    Column("until", Float, nullable=False, default=0.0),  # that process has said it is at work
+    Column("fetched_at", Float, nullable=True),
+    Column("handed_on", Integer, nullable=False, default=0),  # the workflow was told of it
+    Index("pulls_due", "state", "next_attempt_at"),
+)
+
+pull_rules = Table(
+    "pull_rules",  # when each rule looked at its archive, and what came of it
+    metadata,
+    Column("rule", String(200), primary_key=True),
+    Column("asked_at", Float, nullable=True),  # by hand; emptied when it is begun
+    Column("asked_by", Text, nullable=False, default=""),
+    Column("begun_at", Float, nullable=True),
+    Column("ended_at", Float, nullable=True),
+    Column("found", Integer, nullable=False, default=0),  # studies that the archive told of
+    Column("taken", Integer, nullable=False, default=0),  # of them, to be fetched
+    Column("problem", Text, nullable=False, default=""),
+)
+
+workitems = Table(
+    "workitems",  # of the UPS worklist
+    metadata,
+    Column("workitem_uid", UID, primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("transaction_uid", UID, nullable=False, default=""),  # of whoever claimed it
+    Column("study_uid", UID, nullable=False, default="", index=True),
+    Column("urgent", Integer, nullable=False, default=0),
+    Column("ours", Integer, nullable=False, default=0),  # we are to perform it
+    Column("due_at", Float, nullable=True),  # None: its input is not ready
+    Column("attributes", Text, nullable=False),  # DICOM JSON
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("changed_at", Float, nullable=False),
+    Index("workitems_due", "state", "ours", "due_at"),
+)
+
+workitem_watchers = Table(
+    "workitem_watchers",  # who follows a workitem, or all of them
+    metadata,
+    Column("workitem_uid", UID, primary_key=True),  # or the well-known UID of all
+    Column("ae_title", String(16), primary_key=True),
+    Column("locked", Integer, nullable=False, default=0),  # it is not to be deleted
+    Column("wanted", Text, nullable=False, default=""),  # JSON, keys and values that have to match
+)
+
+workitem_events = Table(
+    "workitem_events",  # what watchers have yet to hear
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("ae_title", String(16), nullable=False, index=True),
+    Column("at", Float, nullable=False),
+    Column("report", Text, nullable=False),  # DICOM JSON
+)
+
+workitem_tasks = Table(
+    "workitem_tasks",  # workitems that we took and have not ended
+    metadata,
+    Column("workitem_uid", UID, primary_key=True),
+    Column("study_uid", UID, nullable=False),
+    Column("step", String(16), nullable=False),
+    Column("since", Float, nullable=False),  # that it is at this step
+    Column("taken_at", Float, nullable=False),
+    Column("begun_again", Integer, nullable=False, default=0),
+)
+
+waits = Table(
+    "waits",  # studies that are not judged complete: what is waited for
+    metadata,
+    Column("study_uid", UID, primary_key=True),
+    Column("because_en", Text, nullable=False),
+    Column("because_zh", Text, nullable=False),
+    Column("judged_at", Float, nullable=False),
+)
+
+unfinished = Table(
+    "unfinished",  # readings that were begun although images were still missing
+    metadata,
+    Column("study_uid", UID, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("because_en", Text, nullable=False),
+    Column("because_zh", Text, nullable=False),
 )
 
 events = Table(

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 QUEUE, URGENT, SHADOWS = "readings", "urgent", "shadows"
 """Urgent studies stand in a line of their own, so that a backlog does not hold them up."""
 ANALYSE_TRIES = 4
+MOST_REMEMBERED = 1000
+"""Studies of one sender whose associations have not all ended."""
 EXECUTOR = "preread"
 PATH_VERSION = "1"
 """Grows when the order of steps below changes, so that a study begun before isn't confused."""
@@ -49,16 +51,32 @@ def _s() -> Steps:
 @DBOS.workflow()
 def preliminary(study_uid: str) -> None:
     """Images that have come to rest -> a preliminary report in the PACS and on the page."""
-    completeness = complete(study_uid)
+    completeness = _judged(study_uid)
     if not completeness.complete:
         # The PACS holds more than came: judge again after another quiet time.
         log.info("study %s waits: %s", study_uid, completeness.because.en)
         _debounce(study_uid)
         return
-    revision = open_reading(study_uid, str(DBOS.workflow_id), completeness.because)
+    revision = open_reading(
+        study_uid, str(DBOS.workflow_id), completeness.because, completeness.missing
+    )
     if revision is None:
         return
     read(study_uid, revision)
+
+
+def _judged(study_uid: str) -> Completeness:
+    """Whether it is complete; a study that can't be judged doesn't wait for ever for that."""
+    try:
+        return complete(study_uid)
+    except Exception as error:  # the loop boundary: logged, kept with the reading and shown
+        log.exception("study %s could not be judged", study_uid)
+        told = f"{type(error).__name__}: {error}"
+        because = Text(
+            en=f"whether all images are here could not be judged: {told}",
+            zh=f"无法判定图像是否齐全：{told}",
+        )
+        return Completeness(True, because, because)
 
 
 def read(study_uid: str, revision: int) -> None:
@@ -131,9 +149,11 @@ def complete(study_uid: str) -> Completeness:
 
 
 @DBOS.step()
-def open_reading(study_uid: str, opened_by: str, because: Text) -> int | None:
+def open_reading(
+    study_uid: str, opened_by: str, because: Text, missing: Text | None = None
+) -> int | None:
     """See :meth:`Steps.open`."""
-    return _s().open(study_uid, opened_by, because)
+    return _s().open(study_uid, opened_by, because, missing)
 
 
 @DBOS.step(retries_allowed=True, max_attempts=4, interval_seconds=2, should_retry=_can_help)
@@ -200,10 +220,13 @@ def fail(study_uid: str, revision: int, told: str) -> None:
     _s().fail(study_uid, revision, told)
 
 
-def _debounce(study_uid: str) -> None:
+def _debounce(study_uid: str, *, ended: bool = False) -> None:
+    """Judge the study when it has been quiet for a while; sooner where its sender has gone."""
+    assembly = _s().settings.assembly
+    quiet_s = min(assembly.quiet_s, assembly.ended_s) if ended else assembly.quiet_s
     urgent = _s().priority(study_uid) is Priority.URGENT
     debouncer = Debouncer.create(preliminary, queue=URGENT if urgent else QUEUE)
-    debouncer.debounce(study_uid, _s().settings.assembly.quiet_s, study_uid)
+    debouncer.debounce(study_uid, quiet_s, study_uid)
 
 
 class Workflows:
@@ -216,6 +239,8 @@ class Workflows:
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
         self._touched: set[str] = set()
+        self._ended: set[str] = set()
+        self._by_sender: dict[str, set[str]] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._assemble, name="assembly", daemon=True)
@@ -237,10 +262,28 @@ class Workflows:
             self._start_final(reading.study.study_uid, reading.revision)
         self._thread.start()
 
-    def touch(self, study_uid: str) -> None:
-        """An image of the study arrived: its quiet time begins anew. Cheap, any thread."""
+    def touch(self, study_uid: str, sender: str = "") -> None:
+        """An image of the study arrived: its quiet time begins anew. Cheap, any thread.
+
+        Args:
+            study_uid: which study.
+            sender: AE title whose association brought it; empty: none did.
+        """
         with self._lock:
             self._touched.add(study_uid)
+            self._ended.discard(study_uid)
+            if sender:
+                brought = self._by_sender.setdefault(sender, set())
+                if len(brought) >= MOST_REMEMBERED:  # it never ends: the quiet time decides
+                    brought.clear()
+                brought.add(study_uid)
+
+    def left(self, sender: str) -> None:
+        """The last association of a sender is over: what it brought is judged sooner."""
+        with self._lock:
+            brought = self._by_sender.pop(sender, set())
+            self._touched |= brought
+            self._ended |= brought
 
     def sign(self, study_uid: str, revision: int, signature: Signature, who: str) -> None:
         """Sign the report and send the verified objects on their way.
@@ -283,16 +326,21 @@ class Workflows:
     def _assemble(self) -> None:
         # Hundreds of images a second touch a study; its debounce is moved twice a second.
         while not self._stopping.wait(0.5):
-            with self._lock:
-                touched, self._touched = self._touched, set()
-            for study_uid in touched:
-                try:
-                    # What came to compare with, or came again, is not to be read.
-                    if self._steps.store.has_unread(study_uid):
-                        _debounce(study_uid)
-                except Exception:  # the loop boundary: tried again at the next turn
-                    log.exception("study %s could not be scheduled, trying again", study_uid)
-                    self.touch(study_uid)
+            self.schedule()
+
+    def schedule(self) -> None:
+        """Move the quiet time of every study that was touched."""
+        with self._lock:
+            touched, self._touched = self._touched, set()
+            ended, self._ended = self._ended, set()
+        for study_uid in touched:
+            try:
+                # What came to compare with, or came again, is not to be read.
+                if self._steps.store.has_unread(study_uid):
+                    _debounce(study_uid, ended=study_uid in ended)
+            except Exception:  # the loop boundary: tried again at the next turn
+                log.exception("study %s could not be scheduled, trying again", study_uid)
+                self.touch(study_uid)
 
 
 def _config(settings: Settings) -> DBOSConfig:

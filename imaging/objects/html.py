@@ -93,7 +93,7 @@ LABELS: dict[str, Text] = {
     )
 }
 
-_SEX = {
+SEXES = {
     "M": Text(en="male", zh="男"),
     "F": Text(en="female", zh="女"),
     "O": Text(en="other", zh="其他"),
@@ -140,6 +140,7 @@ def render_report(
             if report.stage is Stage.FINAL
             else wording.preliminary_statement(report)
         ),
+        supersedes=report.supersedes and wording.supersedes_statement(report.supersedes),
         nothing=wording.no_findings(report),
         limits=[wording.SCOPE_LIMIT, wording.MEASURE_LIMIT, wording.SCORE_LIMIT],
         language=language,
@@ -159,7 +160,7 @@ def _template() -> Template:
         undefined=StrictUndefined,
     )
     environment.filters.update(
-        both=_both, person=person_name, day=_day, moment=_moment, sex=_sex,
+        both=_both, person=person_name, day=day, moment=moment, sex=_sex,
         number=terms.number, position=_position,
     )  # fmt: skip
     environment.globals.update(
@@ -194,20 +195,22 @@ def _components(group: str) -> str:
     return ("" if any(ord(ch) > 0x2E80 for ch in group) else " ").join(parts)
 
 
-def _day(date: str) -> str:
+def day(date: str) -> str:
+    """DICOM DA to ISO; anything else as it stands."""
     if len(date) == 8 and date.isdigit():
         return f"{date[:4]}-{date[4:6]}-{date[6:]}"
     return date
 
 
-def _moment(moment: datetime) -> str:
-    zone = moment.strftime("%z")
+def moment(when: datetime) -> str:
+    """To the minute, with its offset from UTC."""
+    zone = when.strftime("%z")
     offset = f" UTC{zone[:3]}:{zone[3:5]}" if zone and zone != "+0000" else ""
-    return moment.strftime("%Y-%m-%d %H:%M") + (" UTC" if zone == "+0000" else offset)
+    return when.strftime("%Y-%m-%d %H:%M") + (" UTC" if zone == "+0000" else offset)
 
 
 def _sex(sex: str) -> Markup | str:
-    return _both(_SEX[sex]) if sex in _SEX else sex
+    return _both(SEXES[sex]) if sex in SEXES else sex
 
 
 def _position(lps_mm: tuple[float, float, float]) -> Markup:

@@ -95,7 +95,7 @@ def render_key_image(
     half = side / 2 * whole.px_per_mm
     marks.square(x, y, half)
     for outline in finding.key_outlines if draw_outline else ():
-        marks.outline(whole.place(np.asarray(outline.points)), width=1.4)
+        marks.outline(whole.place(_on_slice(outline, volume, k)), width=1.4)
     marks.letters(whole)
     marks.label(_slice_label(volume, k))
     left = marks.done()
@@ -104,7 +104,7 @@ def render_key_image(
     marks = _Pen(right)
     if draw_outline:
         for outline in finding.key_outlines:
-            marks.outline(close.place(np.asarray(outline.points)), width=2.2)
+            marks.outline(close.place(_on_slice(outline, volume, k)), width=2.2)
         for ends in (finding.long_axis_lps_mm, finding.short_axis_lps_mm):
             marks.line(close.place(_to_image(grid, np.asarray(ends))))
         marks.label(f"{finding.long_axis_mm:.1f} x {finding.short_axis_mm:.1f} mm")
@@ -155,7 +155,7 @@ def render_slice(
     for drawn, colour in ((organs, _ORGAN), (outlines, _OUTLINE)):
         for outline in drawn:
             if _lies_on(outline, volume, k):
-                pen.outline(view.place(np.asarray(outline.points)), width=1.6, colour=colour)
+                pen.outline(view.place(_on_slice(outline, volume, k)), width=1.6, colour=colour)
     for circle in circles:
         at = volume.grid.to_index(np.asarray(circle.centre_lps_mm))
         if abs(at[0] - k) * volume.grid.spacing_mm[0] <= circle.radius_mm:
@@ -168,6 +168,19 @@ def render_slice(
     return _png(pen.done())
 
 
+def screen_orientation(grid: Grid) -> tuple[str, str]:
+    """Which way the pictures' rows and columns run: Patient Orientation (PS3.3 C.7.6.1.1.1)."""
+    mm = np.array([grid.spacing_mm[2], grid.spacing_mm[1]])
+    axes = grid.affine[:3, [2, 1]] / mm
+    right, down = (_letter(axes @ way) for way in _screen_axes(grid))
+    return right, down
+
+
+def _letter(way: NDArray[np.float64]) -> str:
+    axis = int(np.argmax(np.abs(way)))
+    return _LETTERS[axis][int(way[axis] > 0)]
+
+
 def _lies_on(outline: Outline, volume: Volume, k: int) -> bool:
     if not volume.sources:
         return True
@@ -175,6 +188,12 @@ def _lies_on(outline: Outline, volume: Volume, k: int) -> bool:
     return source is not None and (image.sop_instance_uid, image.frame_number) == (
         source.sop_instance_uid, source.frame_number,
     )  # fmt: skip
+
+
+def _on_slice(outline: Outline, volume: Volume, k: int) -> NDArray[np.float64]:
+    """The outline's points as (column, row) of the slice, against which a tilt moves its image."""
+    points = np.asarray(outline.points, dtype=np.float64)
+    return points - np.array(volume.image_offset(k)[::-1], dtype=np.float64)
 
 
 def _to_image(grid: Grid, lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -340,8 +359,7 @@ class _Pen:
             (width / 2, margin, "ma", -view.down),
             (width / 2, height - margin, "ms", view.down),
         ):
-            axis = int(np.argmax(np.abs(way)))
-            self.text(x, y, _LETTERS[axis][int(way[axis] > 0)], anchor)
+            self.text(x, y, _letter(way), anchor)
 
     def scale_bar(self, view: _View) -> None:
         width, height = self._picture.size

@@ -234,13 +234,19 @@ def _contours(number: int, region: Region, slices: Sequence[SourceSlice | None])
     item.ROIDisplayColor = list(_COLOURS[(number - 1) % len(_COLOURS)])
     item.ContourSequence = []
     _, first_row, first_column = region.start
+    # A contour lies in its image's plane (PS3.3 C.8.8.6.2), where uneven distances left that.
+    up = region.within.affine[:3, 0] / region.within.spacing_mm[0]
     for k, mask in enumerate(region.voxels, start=region.start[0]):
         for ring in filled_contours(mask):
             index = np.empty((len(ring), 3))
             index[:, 0] = k
             index[:, 1] = ring[:, 1] + first_row
             index[:, 2] = ring[:, 0] + first_column
-            contour = _contour(region.within.to_lps(index), slices[k])
+            points = region.within.to_lps(index)
+            slice_ = slices[k]
+            if slice_ is not None and slice_.above_mm:
+                points = points + slice_.above_mm * up
+            contour = _contour(points, slice_)
             contour.ContourNumber = len(item.ContourSequence) + 1
             item.ContourSequence.append(contour)
     return item

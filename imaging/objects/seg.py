@@ -7,7 +7,7 @@ one's. What joins the two, and the SR, is the Tracking UID.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from highdicom import AlgorithmIdentificationSequence
@@ -87,14 +87,15 @@ def make_seg(
     if not touched:
         raise NothingToEncode("no standing finding touches a source image: there is no SEG to make")
 
+    even = all(slice_ is None or not slice_.above_mm for slice_ in slices)
     planes: list[Plane] = []
     images: list[Dataset] = []
     origin: dict[str, SourceSlice] = {}
     for k, slice_ in touched:
         header = header_of(slice_, source_headers)
         plane = plane_of(header, slice_.frame_number)
-        _check_place(standing[0].within, k, plane, slice_)
-        stand_in = _image(header, plane, slice_, standing[0].within)
+        check_place(standing[0].within, k, plane, slice_)
+        stand_in = _image(header, plane, slice_, standing[0].within if even else None)
         origin[stand_in.SOPInstanceUID] = slice_
         planes.append(plane)
         images.append(stand_in)
@@ -102,7 +103,7 @@ def make_seg(
     first = header_of(touched[0][1], source_headers)
     seg = HighdicomSegmentation(
         source_images=images,
-        pixel_array=_pixels(standing, [k for k, _ in touched], planes[0].shape),
+        pixel_array=_pixels(standing, touched, planes[0].shape),
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=[_segment(report, n, m) for n, m in enumerate(marked, start=1)],
         series_instance_uid=report.uid_of("seg-series"),
@@ -147,23 +148,27 @@ def _touched(
     return [(k, slice_) for k in sorted(hit) if (slice_ := slices[k]) is not None]
 
 
-def _check_place(grid: Grid, k: int, plane: Plane, slice_: SourceSlice) -> None:
-    """Guard against masks mirrored or shifted against their images."""
-    if grid.shape[1:] != plane.shape:
-        raise ValueError(f"slice {k} is {grid.shape[1:]}, its image {plane.shape} pixels")
+def check_place(grid: Grid, k: int, plane: Plane, slice_: SourceSlice) -> None:
+    """Guard against masks mirrored or shifted against their images.
+
+    Raises:
+        ValueError: pixels of the image lie elsewhere than the slice says (a mistake in our code).
+    """
     rows, columns = plane.shape
     for row, column in ((0, 0), (rows - 1, columns - 1), (0, columns - 1)):
-        away = float(np.linalg.norm(grid.to_lps((k, row, column)) - plane.to_lps(row, column)))
+        index = (k, row - slice_.first_row, column - slice_.first_column)
+        away = float(np.linalg.norm(grid.to_lps(index) - plane.to_lps(row, column)))
         if away > 0.5 * max(grid.spacing_mm):
             raise ValueError(
                 f"slice {k} lies {away:.1f} mm away from its image {slice_.sop_instance_uid}"
             )
 
 
-def _image(header: Dataset, plane: Plane, slice_: SourceSlice, grid: Grid) -> Dataset:
-    """The slice as a single-frame image; a frame of a multi-frame image gets a name of its own."""
-    normal = np.cross(plane.along_row, plane.along_column)
-    between = round(abs(float(normal @ grid.affine[:3, 0])), 6)
+def _image(header: Dataset, plane: Plane, slice_: SourceSlice, grid: Grid | None) -> Dataset:
+    """The slice as a single-frame image; a frame of a multi-frame image gets a name of its own.
+
+    Without ``grid`` the images have no one distance, and none is said.
+    """
     image = evidence(header)
     if slice_.frame_number is not None:
         image.SOPInstanceUID = derive_uid(slice_.sop_instance_uid, slice_.frame_number)
@@ -171,39 +176,54 @@ def _image(header: Dataset, plane: Plane, slice_: SourceSlice, grid: Grid) -> Da
     image.PixelSpacing = list(plane.spacing)
     image.ImageOrientationPatient = [*plane.along_row, *plane.along_column]
     image.ImagePositionPatient = list(plane.position)
-    image.SliceThickness = plane.thickness or between
-    image.SpacingBetweenSlices = between
+    image.SliceThickness = plane.thickness or ""
+    if grid is not None:
+        normal = np.cross(plane.along_row, plane.along_column)
+        between = round(abs(float(normal @ grid.affine[:3, 0])), 6)
+        image.SliceThickness = plane.thickness or between
+        image.SpacingBetweenSlices = between
     image.LossyImageCompression = header.get("LossyImageCompression") or "00"
     return image
 
 
 def _pixels(
-    regions: Sequence[Region], slices: Sequence[int], shape: tuple[int, int]
+    regions: Sequence[Region], slices: Sequence[tuple[int, SourceSlice]], shape: tuple[int, int]
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Label map (t, rows, columns); a stack of segments (..., segment) where masks overlap."""
-    row = {k: t for t, k in enumerate(slices)}
+    row = {k: t for t, (k, _) in enumerate(slices)}
+    offset = {k: slice_.offset for k, slice_ in slices}
     labels = np.zeros((len(slices), *shape), dtype=np.uint8 if len(regions) < 256 else np.uint16)
     overlap = False
     # The first come last, so that they win where the stack would be too large.
     for number, region in reversed(list(enumerate(regions, start=1))):
-        for k, j, part in _parts(region):
-            if k in row:
-                box = labels[row[k]][j]
-                overlap = overlap or bool(box[part].any())
-                box[part] = number
+        for k, j, part in _parts(region, offset, shape):
+            box = labels[row[k]][j]
+            overlap = overlap or bool(box[part].any())
+            box[part] = number
     if not overlap or labels.size * len(regions) > _MOST_OVERLAP_BYTES:
         return labels
     stack = np.zeros((*labels.shape, len(regions)), dtype=np.uint8)
     for index, region in enumerate(regions):
-        for k, j, part in _parts(region):
-            if k in row:
-                stack[(row[k], *j, index)][part] = 1
+        for k, j, part in _parts(region, offset, shape):
+            stack[(row[k], *j, index)][part] = 1
     return stack
 
 
-def _parts(region: Region) -> list[tuple[int, tuple[slice, slice], NDArray[np.bool_]]]:
-    _, j, i = region.box
-    return [(region.start[0] + k, (j, i), plane) for k, plane in enumerate(region.voxels)]
+def _parts(
+    region: Region, offset: Mapping[int, tuple[int, int]], shape: tuple[int, int]
+) -> Iterator[tuple[int, tuple[slice, slice], NDArray[np.bool_]]]:
+    """Per slice with an image the box of the mask on that image, and what is true in it.
+
+    What a tilt moved beyond the image's edge has no pixel there and is left out.
+    """
+    for k, plane in enumerate(region.voxels, start=region.start[0]):
+        if k not in offset:
+            continue
+        top, left = (s + o for s, o in zip(region.start[1:], offset[k], strict=True))
+        j = slice(max(top, 0), min(top + plane.shape[0], shape[0]))
+        i = slice(max(left, 0), min(left + plane.shape[1], shape[1]))
+        if j.stop > j.start and i.stop > i.start:
+            yield k, (j, i), plane[j.start - top : j.stop - top, i.start - left : i.stop - left]
 
 
 def _segment(report: Report, number: int, marked: Finding | Structure) -> SegmentDescription:

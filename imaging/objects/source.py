@@ -23,6 +23,7 @@ from pydicom.valuerep import validate_value
 from imaging.geometry import Points
 from imaging.identity import derive_uid
 from imaging.report import Report, Stage
+from imaging.undeclared import understood
 from imaging.volume import SourceSlice
 
 MANUFACTURER = "Preread"
@@ -197,20 +198,6 @@ def _holds(charset: Sequence[str], texts: Iterable[str]) -> bool:
     return True
 
 
-def _guessed(text: str) -> str:
-    """Text of a source that names no character set but uses one: UTF-8, else GB18030."""
-    try:
-        raw = text.encode("latin-1")
-    except UnicodeEncodeError:
-        return text
-    for codec in ("utf-8", "gb18030"):
-        try:
-            return raw.decode(codec)
-        except UnicodeDecodeError:
-            continue
-    return text
-
-
 def _is_valid(element: DataElement) -> bool:
     """Whether an optional attribute is worth copying: ``0Y`` for an age is not."""
     try:
@@ -226,7 +213,7 @@ def _copied(header: Dataset, keyword: str, guess: bool) -> DataElement:
         for item in element.value:
             item.decode()
     elif guess and element.VR in ("LO", "LT", "PN", "SH", "ST", "UC", "UT"):
-        element.value = _guessed(str(element.value))
+        element.value = understood(str(element.value))
     return element
 
 

@@ -50,6 +50,7 @@ from imaging.objects.wording import (
     no_findings,
     preliminary_statement,
     rejected_statement,
+    supersedes_statement,
     verified_statement,
 )
 from imaging.report import Report, Stage
@@ -75,7 +76,8 @@ def make_sr(
         language: of the document's own sentences and code meanings.
 
     Returns:
-        PRELIMINARY and UNVERIFIED, or FINAL and VERIFIED with its predecessor named.
+        PRELIMINARY and UNVERIFIED, or FINAL and VERIFIED; what it takes the place of (the
+        preliminary one, that of an earlier revision) is named as its predecessor.
 
     Raises:
         ValueError: a final report without signature, a finding whose segment ``seg`` lacks or
@@ -111,7 +113,7 @@ def make_sr(
         is_verified=final,
         verifying_observer_name=report.signature.name if final and report.signature else None,
         verifying_organization=_organization(report) if final else None,
-        previous_versions=[_predecessor(report)] if final else None,
+        previous_versions=_predecessors(report) or None,
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
     if final and report.signature is not None:
@@ -125,13 +127,22 @@ def _organization(report: Report) -> str:
     return (report.signature.organization if report.signature else "") or "-"
 
 
-def _predecessor(report: Report) -> Dataset:
-    before = Dataset()
-    before.SOPClassUID = ComprehensiveSRStorage
-    before.SOPInstanceUID = report.preliminary_uid_of("sr")
-    before.StudyInstanceUID = report.study_uid
-    before.SeriesInstanceUID = report.preliminary_uid_of("sr-series")
-    return before
+def _predecessors(report: Report) -> list[Dataset]:
+    """The documents that this one takes the place of: preliminary, and of an earlier revision."""
+    uids = []
+    if report.stage is Stage.FINAL:
+        uids.append((report.preliminary_uid_of("sr"), report.preliminary_uid_of("sr-series")))
+    if report.supersedes is not None:
+        uids.append((report.supersedes.sr_uid, report.supersedes.sr_series_uid))
+    found = []
+    for instance, series in uids:
+        before = Dataset()
+        before.SOPClassUID = ComprehensiveSRStorage
+        before.SOPInstanceUID = instance
+        before.StudyInstanceUID = report.study_uid
+        before.SeriesInstanceUID = series
+        found.append(before)
+    return found
 
 
 def _document(
@@ -189,6 +200,8 @@ def _statements(report: Report, language: Language) -> list[str]:
         rejected = rejected_statement(report)
         if rejected is not None:
             sentences.append(rejected.in_(language))
+    if report.supersedes is not None:
+        sentences.append(supersedes_statement(report.supersedes).in_(language))
     return sentences + [warning.text.in_(language) for warning in report.warnings]
 
 

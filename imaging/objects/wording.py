@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imaging.language import Text
-from imaging.report import Report, Verdict
+from imaging.report import Report, Stage, Superseded, Verdict
 
 
 def preliminary_statement(report: Report) -> Text:
@@ -13,6 +13,36 @@ def preliminary_statement(report: Report) -> Text:
         en=f"Preliminary result made by software ({model}); not verified by a physician. "
         "It does not replace the reading of the images.",
         zh=f"软件（{model}）生成的初步结果，未经医师核实，不能代替阅片。",
+    )
+
+
+def short_status(report: Report) -> Text:
+    """The same in a line that is drawn on an image or stands in a margin."""
+    if report.fake:
+        return Text(en="NOT FOR CLINICAL USE", zh="禁止临床使用")
+    if report.stage is Stage.FINAL:
+        return Text(en="verified by the reader", zh="已经医师核实")
+    return Text(en="PRELIMINARY, not verified by a physician", zh="初步结果，未经医师核实")
+
+
+def pdf_status(report: Report) -> Text:
+    """What a document that can't change any more is worth, for the head of each of its pages."""
+    short = short_status(report)
+    if report.fake or report.stage is Stage.FINAL:
+        return Text(en=short.en[:1].upper() + short.en[1:], zh=short.zh)
+    return Text(
+        en="PRELIMINARY, not verified by a physician, not for diagnosis",
+        zh="初步结果，未经医师核实，不得用于诊断",
+    )
+
+
+def supersedes_statement(before: Superseded) -> Text:
+    """Which earlier result this one takes the place of."""
+    en = {Stage.PRELIMINARY: "preliminary", Stage.FINAL: "signed"}[before.stage]
+    zh = {Stage.PRELIMINARY: "初步结果", Stage.FINAL: "已签署报告"}[before.stage]
+    return Text(
+        en=f"Supersedes revision {before.revision} ({en}): images came in after it.",
+        zh=f"取代第 {before.revision} 次修订（{zh}）：其后又收到图像。",
     )
 
 
@@ -50,6 +80,10 @@ def no_findings(report: Report) -> Text:
     )
 
 
+REPLACED_WHEN_SIGNED = Text(
+    en="This document stays as it is. The signed report replaces it.",
+    zh="本文件内容不会更新，以签署后的报告为准。",
+)
 SCORE_LIMIT = Text(
     en="The score is the model's confidence that there is a finding; it is not a probability "
     "of cancer.",

@@ -47,8 +47,10 @@ def plan_one(scan: Scan, spec: ModelSpec) -> SeriesPlan:
     """The series that one model reads, or each role's series where it takes several."""
     if spec.series:
         across = spec.registration.across_frames
-        return choose_roles(scan, spec.series, spec.name, across_frames=across)
-    return choose_series(scan, spec.input, spec.name)
+        return choose_roles(
+            scan, spec.series, spec.name, across_frames=across, site=spec.site_rules
+        )
+    return choose_series(scan, spec.input, spec.name, spec.site_rules)
 
 
 def plan_together(scan: Scan, specs: Sequence[ModelSpec]) -> StudyPlan:

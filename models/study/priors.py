@@ -182,7 +182,7 @@ def _read(
     if use.model.spec.version != spec.version:
         told.append(_versions(spec.version, use.model.spec.version))
     examination = _examination(
-        loaded.volume, prior.study_uid, series.uid, prior.study_date, lesions.lungs,
+        loaded.volume, prior.study_uid, series.header.series_uid, prior.study_date, lesions.lungs,
         [f for f in found.findings if f.site.value == LUNG], found.regions,
     )  # fmt: skip
     return examination, told

@@ -19,6 +19,7 @@ from imaging.notices import Notice, notice
 from imaging.priors.values import Comparison
 from imaging.report import Model, Patient, Report
 from imaging.series import Series, SeriesPlan, group_series
+from imaging.undeclared import text_of
 from imaging.volume import Region, Volume
 from models.clock import Clock
 from models.engine.warm import InUse
@@ -238,7 +239,7 @@ def _report(
     revision: int,
 ) -> Report:
     def text(keyword: str) -> str:
-        return str(header.get(keyword) or "")
+        return text_of(header, keyword)
 
     models = tuple(
         Model(
@@ -260,11 +261,11 @@ def _report(
             sex=text("PatientSex"),
         ),
         study_uid=series.header.study_uid,
-        series_uid=series.uid,
+        series_uid=series.header.series_uid,
         accession_number=text("AccessionNumber"),
         study_date=text("StudyDate"),
         study_description=text("StudyDescription"),
-        series_description=series.header.description,
+        series_description=series.description,
         modality=series.header.modality,
         slice_count=volume.grid.shape[0],
         spacing_mm=volume.grid.spacing_mm,

@@ -9,7 +9,6 @@ alone, never after a redirect, and stand in no message.
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
 import ssl
@@ -22,6 +21,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from pacs_bridge.dicomweb.address import split_login
 from pacs_bridge.dicomweb.multipart import BLOCK, Malformed, boundary_of, parts
 from pacs_bridge.errors import PeerBusy, PeerError, PeerRefused, PeerUnreachable
 
@@ -40,17 +40,15 @@ class WebArchive:
     Args:
         url: where its services are; ``user:password@`` before the host makes it HTTP Basic.
         timeout_s: longest wait for the connection, and for the whole answer to a question.
+        setting: the key that names it, for messages.
     """
 
-    def __init__(self, url: str, timeout_s: float = 15.0) -> None:
-        split = urllib.parse.urlsplit(url.rstrip("/"))
-        self._authorization = ""
-        if split.username is not None:
-            words = [urllib.parse.unquote(w or "") for w in (split.username, split.password)]
-            self._authorization = base64.b64encode(":".join(words).encode()).decode()
-        host = split.netloc.rpartition("@")[2]
-        self._url = urllib.parse.urlunsplit((split.scheme, host, split.path, "", ""))
+    def __init__(
+        self, url: str, timeout_s: float = 15.0, setting: str = "priors.dicomweb_url"
+    ) -> None:
+        self._url, self._authorization = split_login(url)
         self._timeout_s = timeout_s
+        self._setting = setting
 
     def __str__(self) -> str:
         return self._url
@@ -88,18 +86,22 @@ class WebArchive:
         except Exception as error:  # pydicom raises anything over a damaged value
             raise PeerRefused(f"{self} answered {path} with no DICOM JSON: {error}") from error
 
-    def retrieve(self, study_uid: str, series_uid: str | None, until: float) -> Iterator[bytes]:
+    def retrieve(
+        self, study_uid: str, series_uid: str | None, until: float, instance_uid: str | None = None
+    ) -> Iterator[bytes]:
         """WADO-RS (PS3.18 10.4): the objects of a series, or of a whole study, as DICOM files.
 
         Args:
             study_uid: StudyInstanceUID.
             series_uid: SeriesInstanceUID; None: all of them.
             until: ``time.monotonic()`` after which nothing more is waited for.
+            instance_uid: SOPInstanceUID, of one object of that series; None: all of them.
 
         Raises:
             PeerUnreachable, PeerRefused, PeerBusy: with address, answer and remedy.
         """
         path = f"studies/{study_uid}" + (f"/series/{series_uid}" if series_uid else "")
+        path += f"/instances/{instance_uid}" if instance_uid else ""
         left = min(max(1.0, until - time.monotonic()), SILENCE_S)
         with self._open(path, _OBJECTS, left) as answer:
             try:
@@ -117,8 +119,7 @@ class WebArchive:
     def _open(self, path: str, accept: str, timeout_s: float) -> http.client.HTTPResponse:
         request = urllib.request.Request(f"{self._url}/{path}", headers={"Accept": accept})
         if self._authorization:
-            basic = f"Basic {self._authorization}"
-            request.add_unredirected_header("Authorization", basic)
+            request.add_unredirected_header("Authorization", self._authorization)
         answer: http.client.HTTPResponse = self._guarded(
             lambda: urllib.request.urlopen(request, timeout=timeout_s)
         )
@@ -146,12 +147,12 @@ class WebArchive:
                 f"{self}: {why}. Check that it runs, its address, and the firewall between"
             ) from error
         except ValueError as error:
-            raise PeerRefused(f"{self} is no address: {error}. See priors.dicomweb_url") from error
+            raise PeerRefused(f"{self} is no address: {error}. See {self._setting}") from error
 
     def _error_of(self, error: urllib.error.HTTPError) -> PeerError:
         said = f"{self} answered {error.code} {error.reason}"
         if error.code in _BUSY:
             return PeerBusy(f"{said}. It may answer later")
         if error.code in (401, 403):
-            return PeerRefused(f"{said}. Check user and password in priors.dicomweb_url")
-        return PeerRefused(f"{said}. Check priors.dicomweb_url")
+            return PeerRefused(f"{said}. Check user and password in {self._setting}")
+        return PeerRefused(f"{said}. Check {self._setting}")

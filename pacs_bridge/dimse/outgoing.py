@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,12 +76,26 @@ class Outgoing:
                 self.size = len(content)
         self.syntaxes: tuple[str, ...] = ()
         if self.error is None:
-            others = _CONVERTIBLE[:2] if syntax in _CONVERTIBLE else ()
-            self.syntaxes = tuple(dict.fromkeys((syntax, *others)))
+            self.syntaxes = tuple(dict.fromkeys((syntax, *_CONVERTIBLE[:2])))
 
-    def dataset(self) -> Dataset:
-        """The data set, read now."""
-        return self._source if isinstance(self._source, Dataset) else dcmread(self._source)
+    def dataset(self, accepted: Container[str] = ()) -> Dataset:
+        """The data set, read now; decompressed where its own syntax is not among ``accepted``.
+
+        Raises:
+            BridgeError: it is compressed in a way that can't be undone here.
+        """
+        own = self.syntaxes[0]
+        given = isinstance(self._source, Dataset)
+        dataset = self._source if isinstance(self._source, Dataset) else dcmread(self._source)
+        if own in accepted or own in _CONVERTIBLE:
+            return dataset
+        if given:  # the caller's stays as it is
+            dataset = copy.deepcopy(dataset)
+        try:
+            dataset.decompress(generate_instance_uid=False)
+        except Exception as error:  # decoders raise anything over pixels that are none
+            raise BridgeError(f"it can't be decompressed: {error}") from error
+        return dataset
 
     def unsent(self, error: BridgeError | None) -> StoreOutcome:
         """The outcome of an object that got no answer."""

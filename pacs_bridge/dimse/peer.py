@@ -8,11 +8,12 @@ address and port have to be entered there, and C-MOVE needs the same entry to re
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,26 +26,26 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from imaging.image_classes import NON_IMAGE_MODALITIES
+from pacs_bridge.dimse import counts
+from pacs_bridge.dimse.counts import SeriesCount
+from pacs_bridge.dimse.handshake import handshake_problem
 from pacs_bridge.dimse.outgoing import Outgoing, StoreOutcome
-from pacs_bridge.errors import PeerBusy, PeerError, PeerRefused, PeerUnreachable
+from pacs_bridge.dimse.status import DUPLICATE, failure_of
+from pacs_bridge.dimse.tls import client_context
+from pacs_bridge.errors import (
+    BridgeError,
+    PeerBusy,
+    PeerError,
+    PeerRefused,
+    PeerUnreachable,
+    SettingsError,
+)
+from pacs_bridge.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from pacs_bridge.settings import PeerSettings
 
 _SLOWEST_LINK = 64 * 1024
 """Bytes a second; an object may take this long on top of the time-out."""
 _MOST_CONTEXTS = 120  # PS3.8 9.3.2.2: odd IDs up to 255
-_DUPLICATE = 0x0111
-_TRANSIENT = frozenset((0x0110, 0x0213))  # processing failure, resource limitation (PS3.7 C)
-
-
-@dataclass(frozen=True)
-class SeriesCount:
-    """What the PACS says it holds of one series."""
-
-    series_uid: str
-    modality: str
-    instances: int | None
-    """None: it doesn't say."""
 
 
 __all__ = ["Peer", "SeriesCount", "StoreOutcome"]
@@ -54,7 +55,7 @@ class Peer:
     """One other DICOM node.
 
     Args:
-        settings: its AE title, host and port.
+        settings: its AE title, host and port, and whether it is called over TLS.
         our_ae: the AE title we call with.
         timeout_s: longest wait for connection, association and each answer, each by itself.
     """
@@ -82,8 +83,9 @@ class Peer:
     def store(self, objects: Sequence[Path | Dataset]) -> list[StoreOutcome]:
         """C-STORE (PS3.4 B) each object in the order given, over one association.
 
-        Objects are sent in their own transfer syntax where the peer takes it; uncompressed
-        ones are re-encoded (explicit, implicit, inflated) where it does not.
+        Objects are sent in their own transfer syntax where the peer takes it; where it does
+        not, uncompressed ones are re-encoded (explicit, implicit, inflated) and compressed ones
+        are decompressed.
 
         Returns:
             One outcome for each object, in order.
@@ -115,14 +117,18 @@ class Peer:
             PeerUnreachable, PeerRefused, PeerBusy: as :meth:`echo`.
         """
         with self._association([build_context(_FIND)]) as association:
-            return self._series(association, study_uid)
+            return counts.series_of(partial(self._find, association), study_uid)
 
-    def count_images(self, study_uid: str) -> int | None:
+    def count_images(self, study_uid: str, besides: Collection[str] = ()) -> int | None:
         """How many images of a study the PACS holds (reports, segmentations etc. left out).
 
         Asked for by series (NumberOfSeriesRelatedInstances); where the PACS leaves that out,
         by listing the images of the series; where it refuses both, by study
         (NumberOfStudyRelatedInstances, which counts everything).
+
+        Args:
+            study_uid: which study.
+            besides: SeriesInstanceUIDs that are not counted: pictures of our own.
 
         Returns:
             None when the PACS does not know the study or can't say.
@@ -131,20 +137,7 @@ class Peer:
             PeerUnreachable, PeerRefused, PeerBusy: as :meth:`echo`.
         """
         with self._association([build_context(_FIND)]) as association:
-            try:
-                series = self._series(association, study_uid)
-            except PeerRefused:
-                return self._study_count(association, study_uid)
-            wanted = [each for each in series if each.modality not in NON_IMAGE_MODALITIES]
-            if not wanted:
-                return None
-            total = 0
-            for each in wanted:
-                if each.instances is None:
-                    total += self._listed_images(association, study_uid, each.series_uid)
-                else:
-                    total += each.instances
-            return total
+            return counts.images_of(partial(self._find, association), study_uid, besides)
 
     def find(self, keys: dict[str, str]) -> list[Dataset]:
         """C-FIND (PS3.4 C), study root, with keys of our own.
@@ -189,7 +182,9 @@ class Peer:
             return outgoing.unsent(self._not_taken(outgoing))
         association.dimse_timeout = self._timeout_s + outgoing.size / _SLOWEST_LINK
         try:
-            answer = association.send_c_store(outgoing.dataset())
+            answer = association.send_c_store(outgoing.dataset(accepted))
+        except BridgeError as error:
+            return outgoing.unsent(PeerRefused(f"{self._not_taken(outgoing)}: {error}"))
         except (RuntimeError, ValueError, AttributeError, OSError) as error:
             if association.is_established:
                 return outgoing.unsent(PeerRefused(f"can't be encoded for {self}: {error}"))
@@ -205,7 +200,7 @@ class Peer:
 
     def _outcome(self, outgoing: Outgoing, answer: Dataset) -> StoreOutcome:
         status = int(answer.Status) if "Status" in answer else None
-        if status == _DUPLICATE:  # UIDs are derived: it has just this object
+        if status == DUPLICATE:  # UIDs are derived: it has just this object
             return StoreOutcome(outgoing.sop_instance_uid, status, note="the peer had it already")
         error = self._error_of(answer, f"C-STORE of {outgoing.sop_instance_uid}")
         note = ""
@@ -214,43 +209,6 @@ class Peer:
         return StoreOutcome(outgoing.sop_instance_uid, status, error, note)
 
     # find --------------------------------------------------------------------------------
-
-    def _series(self, association: Association, study_uid: str) -> list[SeriesCount]:
-        keys = {
-            "QueryRetrieveLevel": "SERIES",
-            "StudyInstanceUID": study_uid,
-            "SeriesInstanceUID": "",
-            "Modality": "",
-            "NumberOfSeriesRelatedInstances": "",
-        }
-        # Some archives answer once for every image of a series; each series counts once.
-        counts: dict[str, SeriesCount] = {}
-        for match in self._find(association, keys):
-            uid = str(match.get("SeriesInstanceUID", ""))
-            modality = str(match.get("Modality", "") or "")
-            counts[uid] = SeriesCount(
-                uid, modality, _number(match, "NumberOfSeriesRelatedInstances")
-            )
-        return list(counts.values())
-
-    def _listed_images(self, association: Association, study_uid: str, series_uid: str) -> int:
-        keys = {
-            "QueryRetrieveLevel": "IMAGE",
-            "StudyInstanceUID": study_uid,
-            "SeriesInstanceUID": series_uid,
-            "SOPInstanceUID": "",
-        }
-        return len({str(match.get("SOPInstanceUID")) for match in self._find(association, keys)})
-
-    def _study_count(self, association: Association, study_uid: str) -> int | None:
-        keys = {
-            "QueryRetrieveLevel": "STUDY",
-            "StudyInstanceUID": study_uid,
-            "NumberOfStudyRelatedInstances": "",
-        }
-        for match in self._find(association, keys):
-            return _number(match, "NumberOfStudyRelatedInstances")
-        return None
 
     def _find(self, association: Association, keys: dict[str, str]) -> list[Dataset]:
         query = Dataset()
@@ -286,11 +244,14 @@ class Peer:
         handlers: Sequence[Any] = (),
     ) -> Iterator[Association]:
         """An association; ``roles`` are SCP/SCU roles to negotiate (PS3.7 D.3.3.4)."""
+        tls = self._tls()
         ae = AE(self._our_ae)
         ae.connection_timeout = self._timeout_s
         ae.acse_timeout = self._timeout_s
         ae.dimse_timeout = self._timeout_s
         ae.network_timeout = self._timeout_s
+        ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+        ae.implementation_version_name = IMPLEMENTATION_VERSION
         try:
             association = ae.associate(
                 self._settings.host,
@@ -298,12 +259,13 @@ class Peer:
                 contexts=contexts,
                 ae_title=self._settings.ae_title,
                 ext_neg=list(roles),
+                tls_args=(tls, self._settings.host) if tls else None,
                 evt_handlers=[(evt.EVT_CONN_OPEN, self._tune), *handlers],
             )
         except OSError as error:  # the name doesn't resolve
             raise PeerUnreachable(f"{self}: {error}. Check host and port") from error
         if not association.is_established:
-            raise self._why_not(association)
+            raise self._why_not(association, tls)
         try:
             yield association
         finally:
@@ -323,7 +285,13 @@ class Peer:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, interval)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def _why_not(self, association: Association) -> PeerError:
+    def _tls(self) -> ssl.SSLContext | None:
+        try:
+            return client_context(self._settings.tls) if self._settings.tls else None
+        except SettingsError as error:
+            raise PeerRefused(f"{self} can't be called over TLS: {error}") from error
+
+    def _why_not(self, association: Association, tls: ssl.SSLContext | None) -> PeerError:
         answer = association.acceptor.primitive
         if association.is_rejected and answer is not None:
             reason = f"{self} rejected the association: {answer.reason_str}"
@@ -334,44 +302,32 @@ class Peer:
             )
         if answer is not None and answer.result == 0x00:
             return _NothingTaken(f"{self} takes none of the services we asked it for")
+        host, port = self._settings.host, self._settings.port
+        problem = handshake_problem(host, port, tls, self._timeout_s) if tls else ""
+        if problem:
+            return PeerRefused(
+                f"{self}: no TLS: {problem}. Check `tls` here (authorities, certificate, "
+                "check_name) and what it asks of us there"
+            )
         return PeerUnreachable(
             f"{self}: no association within {self._timeout_s:g} s (no connection, no answer or "
             "an abort). Check that it runs, its port, and the firewall between"
         )
 
     def _error_of(self, answer: Dataset, what: str) -> PeerError | None:
-        """Judge a DIMSE status (PS3.7 C, PS3.4 B.2.3 and C.4.1.1.4).
-
-        ============== ========= ==============================================
-        status         error     meaning
-        ============== ========= ==============================================
-        0x0000         none      success
-        0x0001, 0x01xx none      warning 0x0107, 0x0116
-        0xBxxx         none      warning: coerced or dropped elements
-        0xA7xx         busy      out of resources
-        0x0110, 0x0213 busy      processing failure, resource limitation
-        no answer      busy      time-out, or the association was dropped
-        all others     refused   trying again would get the same answer
-        ============== ========= ==============================================
-        """
+        """The error that an answer means, if it is one: see :func:`failure_of`; no answer: busy."""
         if "Status" not in answer:
             return PeerBusy(f"{self} did not answer {what} within {self._timeout_s:g} s or hung up")
         status = int(answer.Status)
-        if status in (0x0000, 0x0001, 0x0107, 0x0116) or status & 0xF000 == 0xB000:
+        kind = failure_of(status)
+        if kind is None:
             return None
         comment = str(answer.get("ErrorComment", "") or "")[:200]
         said = f"{self} answered {what} with 0x{status:04X}" + (f" ({comment})" if comment else "")
-        if status & 0xFF00 == 0xA700 or status in _TRANSIENT:
+        if kind is PeerBusy:
             return PeerBusy(f"{said}: it lacks resources for now. See its log and disk space")
         return PeerRefused(f"{said}. See the peer's log for why")
 
 
 class _NothingTaken(PeerRefused):
     """It knows us, and accepts none of the presentation contexts."""
-
-
-def _number(match: Dataset, keyword: str) -> int | None:
-    try:
-        return int(match[keyword].value)
-    except (KeyError, TypeError, ValueError):
-        return None

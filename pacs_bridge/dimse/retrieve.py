@@ -49,12 +49,16 @@ _NO_STUDY = derive_uid("preread", "a study that nobody has")
 _PENDING = (0xFF00, 0xFF01)
 _CANCELLED = 0xFE00
 _UNKNOWN_DESTINATION = 0xA801
-_CT_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
-_SYNTAXES = (
+FETCHED_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
+"""Storage classes that we are the SCP of when C-GET brings objects."""
+FETCHED_SYNTAXES = (
     ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless,
     JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2K, RLELossless,
 )  # fmt: skip
+"""Transfer syntaxes that they may come in."""
+MOST_CLASSES = 127 // len(FETCHED_SYNTAXES)
+"""An association has 128 presentation contexts (PS3.8 9.3.2.2), one of them for C-GET itself."""
 
 
 class Keep(Protocol):
@@ -80,12 +84,18 @@ class Wanted:
         series_uid: SeriesInstanceUID; None: the whole study.
         until: ``time.monotonic()`` after which nothing more is waited for.
         too_much: asked again and again; why fetching has to end, empty while it needn't.
+        instance_uids: SOPInstanceUIDs of that series; empty: all of it.
+        sop_classes: storage classes that may come over C-GET, at most :data:`MOST_CLASSES`.
+        came: told again and again how many objects came.
     """
 
     study_uid: str
     series_uid: str | None
     until: float
     too_much: Callable[[int], str] = lambda images: ""
+    instance_uids: tuple[str, ...] = ()
+    sop_classes: tuple[str, ...] = FETCHED_CLASSES
+    came: Callable[[int], None] = lambda images: None
 
     @property
     def left_s(self) -> float:
@@ -99,6 +109,9 @@ class Wanted:
         keys.StudyInstanceUID = self.study_uid
         if self.series_uid is not None:
             keys.SeriesInstanceUID = self.series_uid
+        if self.instance_uids:
+            keys.QueryRetrieveLevel = "IMAGE"
+            keys.SOPInstanceUID = list(self.instance_uids)
         return keys
 
 
@@ -163,8 +176,12 @@ class Retriever(Peer):
             return 0x0000
 
         contexts = [build_context(_GET)]
-        contexts += [build_context(kind, [syntax]) for kind in _CT_CLASSES for syntax in _SYNTAXES]
-        roles = [build_role(kind, scp_role=True) for kind in _CT_CLASSES]
+        contexts += [
+            build_context(kind, [syntax])
+            for kind in wanted.sop_classes
+            for syntax in FETCHED_SYNTAXES
+        ]
+        roles = [build_role(kind, scp_role=True) for kind in wanted.sop_classes]
         handlers = [(evt.EVT_C_STORE, store)]
         with self._association(contexts, roles, handlers) as association:
             self._patient(association, wanted)
@@ -204,6 +221,7 @@ class Retriever(Peer):
                 if why:
                     association.abort()  # it was told, and goes on
                     raise PeerBusy(f"{self}: {why}")
+                wanted.came(done)
                 left = _count(answer, "NumberOfRemainingSuboperations")
                 why = wanted.too_much(done + left)
                 if not why and time.monotonic() > wanted.until:
@@ -227,8 +245,8 @@ class Retriever(Peer):
         if status == _UNKNOWN_DESTINATION:
             raise UnknownHere(
                 f"{self} answered {what} with 0x{status:04X}: it does not know {self._our_ae} as a "
-                "destination. Enter our AE title, address and port there, or set priors.method to "
-                'c-get, or priors.find to "store"'
+                "destination. Enter our AE title, address and port there, or set method to c-get "
+                'in [priors] or the [[pull]] rule, or priors.find to "store"'
             )
         error = self._error_of(answer, what)
         if error is not None:

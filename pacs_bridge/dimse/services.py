@@ -1,7 +1,8 @@
 """What a listener answers beside C-ECHO and C-STORE: normalised services, as values.
 
 A listener negotiates the SOP class of each :class:`Service`, decodes the request and hands it
-over; it knows nothing of what the service is for.
+over; it knows nothing of what the service is for. Two services may share a SOP class, one for
+peers that are its SCU and one for peers that are its SCP: the kind of request tells them apart.
 """
 
 from __future__ import annotations
@@ -22,13 +23,32 @@ class Asked:
     kind: Kind
     sop_class_uid: str
     sop_instance_uid: str
-    """Requested or affected; empty: the requestor leaves it to us (N-CREATE)."""
+    """Requested or affected; where an N-CREATE leaves it to us, one that the listener made and
+    answers with (PS3.7 10.1.5.1.4)."""
     number: int | None
     """ActionTypeID of an N-ACTION, EventTypeID of an N-EVENT-REPORT."""
     dataset: Dataset
     """Action information, attribute list or event information; empty where none came."""
     calling_ae: str
     address: str
+
+
+def nobody_waits(status: int | None) -> None:
+    """What an event is answered with matters to nobody; a function, so that it can be pickled."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One N-EVENT-REPORT that we send (PS3.7 10.1.1)."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    number: int
+    """EventTypeID."""
+    dataset: Dataset | None
+    done: Callable[[int | None], None] = nobody_waits
+    """Called once: with the status that the peer answered, or with None where it could not be
+    sent, or the association ended without an answer."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +59,9 @@ class Answered:
     dataset: Dataset | None = None
     comment: str = ""
     """ErrorComment (0000,0902), where the status is no success; its first 64 characters."""
+    then: Callable[[], Event] | None = None
+    """Called after the response went out, and may take its time: what it makes is sent to the
+    peer over the same association, unless that is at its end (``done(None)`` then)."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from imaging.grouping import series_uid_of
 from imaging.headers import read_header
 from imaging.language import Text
 from imaging.notices import Notice, notice
@@ -21,7 +22,7 @@ from models.study.priors import PriorImages
 from pacs_bridge.dimse.retrieve import UnknownHere, Wanted
 from pacs_bridge.errors import BridgeError, PeerUnreachable
 from pacs_bridge.inbox import Inbox
-from pacs_bridge.priors.archive import Archive, open_archive
+from pacs_bridge.priors.archive import Pacs, open_archive
 from pacs_bridge.priors.choice import EarlierStudy, candidates, order_series, parse_date, period
 from pacs_bridge.priors.held import Held
 from pacs_bridge.priors.person import Person, differs
@@ -97,7 +98,7 @@ class _Search:
     settings: Settings
     held: Held
     store: Store
-    archive: Archive | None
+    archive: Pacs | None
     study_uid: str
     spec: ModelSpec
     urgent: bool
@@ -114,7 +115,8 @@ class _Search:
         self.until = time.monotonic() + self._patience[1]
         verdict = next(v for v in plan.verdicts if v.series_uid == plan.chosen)
         images = self.store.instances_of(self.study_uid)
-        header = read_header(next(i.path for i in images if i.series_uid == plan.chosen))
+        uid = series_uid_of(verdict.series_uid)
+        header = read_header(next(i.path for i in images if i.series_uid == uid))
         person, study_date = Person.of(header), str(header.get("StudyDate") or "")
         for value, keyword in ((person.patient_id, "PatientID"), (study_date, "StudyDate")):
             if not value or (keyword == "StudyDate" and parse_date(value) is None):
@@ -217,9 +219,7 @@ class _Search:
         self._note("prior-taken", f"{_named(study)}: {len(images.paths)} images")
         self.priors.append(images)
 
-    def _fetched(
-        self, study: EarlierStudy, like: str, archive: Archive
-    ) -> PriorImages | Text | None:
+    def _fetched(self, study: EarlierStudy, like: str, archive: Pacs) -> PriorImages | Text | None:
         """Its images from the PACS; or why the model doesn't take them; None: none were fetched.
 
         Raises:
@@ -239,7 +239,7 @@ class _Search:
             reason = images
         return reason
 
-    def _series(self, study: EarlierStudy, like: str, archive: Archive) -> Sequence[str | None]:
+    def _series(self, study: EarlierStudy, like: str, archive: Pacs) -> Sequence[str | None]:
         """The series to fetch, the best first; the whole study where the PACS tells of none."""
         limits = self.settings.priors
         self._check_time()
@@ -254,7 +254,7 @@ class _Search:
             raise BridgeError(f"{study.images} images, priors.most_images = {limits.most_images}")
         return [None]
 
-    def _bring(self, study: EarlierStudy, wanted: Wanted, archive: Archive) -> None:
+    def _bring(self, study: EarlierStudy, wanted: Wanted, archive: Pacs) -> None:
         started = time.monotonic()
         left = max(0.0, self.until - started)
         self.held.ledger.expect(study.study_uid, self.study_uid, str(archive), left)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from imaging.errors import FileError
+from imaging.grouping import series_uid_of
 from imaging.headers import read_header, scan_files
 from imaging.image_classes import is_image_class
 from imaging.language import Text
@@ -62,7 +63,8 @@ class Held:
         plan = plan_one(scan_files(paths), spec)
         if plan.chosen is None:
             return _why(plan)
-        chosen = [i.path for i in self._images(study.study_uid) if i.series_uid == plan.chosen]
+        uid = series_uid_of(plan.chosen)
+        chosen = [i.path for i in self._images(study.study_uid) if i.series_uid == uid]
         return PriorImages(study.study_uid, study.study_date, tuple(chosen))
 
     def person(self, images: PriorImages) -> Person:

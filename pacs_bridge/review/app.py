@@ -19,7 +19,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from imaging.errors import ImagingError
 from pacs_bridge.auth import SESSION_S, Gate, session_key
 from pacs_bridge.errors import BridgeError, UnknownStudy, WrongState
-from pacs_bridge.review import actions, api, engine, login, pages, pictures
+from pacs_bridge.review import actions, api, destinations, engine, login, pages, pictures, pulls
 from pacs_bridge.review.guard import HEADERS, Guard
 from pacs_bridge.review.labels import LABELS
 from pacs_bridge.review.room import HERE, BadToken, NotLoggedIn, Room, visit
@@ -67,6 +67,8 @@ def create_app(settings: Settings, store: Store, studio: Studio) -> FastAPI:
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     for room in (login, pages, engine, actions, pictures, api):
         app.include_router(room.router)
+    for router in (destinations.pages, destinations.api, pulls.pages, pulls.api):
+        app.include_router(router)
     app.add_api_route("/healthz", _healthz, include_in_schema=False)
     app.add_exception_handler(NotLoggedIn, _not_logged_in)
     app.add_exception_handler(BadToken, _bad_token)

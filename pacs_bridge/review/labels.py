@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from imaging.language import Language, Text
+from pacs_bridge.review.delivery_labels import DELIVERY_EVENTS, DELIVERY_LABELS
 from pacs_bridge.review.nodule_labels import NODULE_LABELS
 from pacs_bridge.review.pancreas_labels import PANCREAS_LABELS
+from pacs_bridge.review.pull_labels import PULL_EVENTS, PULL_LABELS
+from pacs_bridge.review.service_labels import SERVICE_EVENTS
 
 LABELS: dict[str, Text] = {
     key: Text(en=en, zh=zh)
@@ -77,6 +80,23 @@ LABELS: dict[str, Text] = {
         ("sex-O", "other", "其他"),
         ("accession", "Accession", "检查号"),
         ("revision", "Revision", "版本"),
+        ("revisions", "Revisions", "各版本"),
+        ("revision-images", "{n} new image(s)", "新图像 {n} 幅"),
+        ("revision-findings", "{n} finding(s)", "病灶 {n} 个"),
+        ("revision-n", "Revision {n}", "版本 {n}"),
+        ("revision-newest", "newest", "最新"),
+        ("revision-supersedes", "supersedes revision {n}", "取代版本 {n}"),
+        ("revision-superseded", "superseded by late images: revision {n}",
+         "已因后到图像被版本 {n} 取代"),
+        ("revision-signed", "signed by {name}", "由 {name} 签署"),
+        ("revision-unsigned", "not signed", "未签署"),
+        ("revision-no-report", "no report", "无报告"),
+        ("late-images", "{n} late image(s) made this revision. It supersedes",
+         "{n} 幅后到图像产生了此版本，取代"),
+        ("superseded-signed", "This signed report is superseded: late images made a newer "
+         "revision. What was signed is kept as it was.",
+         "此已签署报告已被取代：后到的图像产生了新版本。签署内容保持不变。"),
+        ("waiting", "Waiting for more images: {why}", "等待更多图像：{why}"),
         ("series", "Series", "序列"),
         ("model", "Model", "模型"),
         ("warnings", "Read with this in mind", "阅片提示"),
@@ -84,7 +104,6 @@ LABELS: dict[str, Text] = {
         ("superseded", "Late images made a newer revision. This one is kept as it was.",
          "后到的图像产生了新版本,此版本仅供查阅。"),
         ("to-newest", "Go to revision {n}", "转到版本 {n}"),
-        ("not-newest", "A newer revision of this study exists.", "该检查已有更新的版本。"),
         ("still-working", "Nothing to review yet. This page follows the study by itself.",
          "尚无可审阅内容,本页将自动更新。"),
         ("read-without", "This study has no preliminary read. Please read it without help.",
@@ -283,7 +302,7 @@ LABELS: dict[str, Text] = {
         ("went-wrong", "Something went wrong. The log says more.", "出现错误,详见日志。"),
         ("went-wrong-because", "That did not work: {why}", "操作失败:{why}"),
     )
-} | NODULE_LABELS | PANCREAS_LABELS  # fmt: skip
+} | NODULE_LABELS | PANCREAS_LABELS | DELIVERY_LABELS | PULL_LABELS  # fmt: skip
 
 EVENTS: dict[str, Text] = {
     key: Text(en=en, zh=zh)
@@ -305,6 +324,8 @@ EVENTS: dict[str, Text] = {
         ("log-in-failed", "Log-in failed", "登录失败"),
         ("log-in-refused", "Log-in refused", "登录被拒"),
         ("reading-opened", "Reading opened", "开始处理"),
+        ("waiting", "Waiting for more images", "等待更多图像"),
+        ("late-left-alone", "Late pictures left alone", "后到图片未处理"),
         ("reading-failed", "Reading failed", "处理失败"),
         ("not-analysed", "Not analysed", "未分析"),
         ("analysed", "Analysed", "已分析"),
@@ -326,7 +347,7 @@ EVENTS: dict[str, Text] = {
         ("delivery-failed", "Delivery failed", "发送失败"),
         ("delivery-given-up", "Delivery given up", "放弃发送"),
     )
-}
+} | DELIVERY_EVENTS | PULL_EVENTS | SERVICE_EVENTS  # fmt: skip
 """What people call the audit trail's events; one that is not here is shown by its code."""
 
 

@@ -29,12 +29,16 @@ from pacs_bridge.review.plan import read_plan
 from pacs_bridge.review.room import KnownVisit, Visit
 from pacs_bridge.review.rows import FILTERS, LIMIT, worklist
 from pacs_bridge.review.studio import ObjectKind
+from pacs_bridge.revisions import revisions_of
 from pacs_bridge.states import State
 from pacs_bridge.store import Event, Reading, Store
+from pacs_bridge.waits import Waits
 
 router = APIRouter(include_in_schema=False)
 
-FILES: tuple[ObjectKind, ...] = ("report.html", "findings.json", "SR", "SEG", "RTSTRUCT")
+FILES: tuple[ObjectKind, ...] = (
+    "report.html", "report.pdf", "findings.json", "SR", "SEG", "RTSTRUCT", "GSPS", "SC", "PDF",
+)  # fmt: skip
 EVENTS_SHOWN = 200
 _OF_THE_LUNGS = (LUNG_RADS, FLEISCHNER)
 
@@ -157,6 +161,8 @@ def show_study(
     store, report = visit.room.store, reading.report
     newest = find_reading(store, reading.study.study_uid)
     plans = read_plan(reading.plan)
+    several = newest.revision > 1  # one alone says on the page itself what there is to say
+    revisions = revisions_of(store, reading.study.study_uid) if several else []
     return visit.page(
         "study.html",
         status,
@@ -178,6 +184,9 @@ def show_study(
         seen_reviews=version_of_reviews(report) if report else "",
         seen_impression=version_of_text(report.impression) if report else "",
         plans=plans or (),
+        revisions=revisions,
+        late=next((r.new_images for r in revisions if r.number == reading.revision), 0),
+        waiting=Waits(store).of(reading.study.study_uid),
         plan_damaged=bool(reading.plan) and plans is None,
         files=[kind for kind in FILES if visit.room.studio.object_path(reading, kind)],
         events=_events(visit, reading),

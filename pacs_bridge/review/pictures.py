@@ -16,9 +16,14 @@ _MEDIA = {
     "SR": "application/dicom",
     "SEG": "application/dicom",
     "RTSTRUCT": "application/dicom",
+    "GSPS": "application/dicom",
+    "SC": "application/zip",
+    "PDF": "application/dicom",
+    "report.pdf": "application/pdf",
     "report.html": "text/html; charset=utf-8",
     "findings.json": "application/json",
 }
+_ENDINGS = {"application/dicom": ".dcm", "application/zip": ".zip", "application/pdf": ".pdf"}
 
 
 @router.get("/findings/{tracking_uid}/image.png")
@@ -63,8 +68,8 @@ def file(visit: KnownVisit, study_uid: str, kind: ObjectKind, revision: int) -> 
         visit.who.who, "file-taken", study_uid, f"{kind}, revision {reading.revision}"
     )
     media = _MEDIA[kind]
-    if kind in ("SR", "SEG", "RTSTRUCT"):
-        name = f"{kind}-{study_uid}-{reading.revision}.dcm"
+    if media in _ENDINGS:  # to be kept; what a browser shows by itself it shows
+        name = f"{kind.removesuffix('.pdf')}-{study_uid}-{reading.revision}{_ENDINGS[media]}"
         return FileResponse(path, media_type=media, filename=name)
     headers = {}
     if kind == "report.html":  # it brings its own style and pictures, and may run nothing

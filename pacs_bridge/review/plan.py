@@ -9,6 +9,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from imaging.notices import Notice
+from imaging.suitability import Factor
 
 
 class SeriesVerdict(BaseModel):
@@ -22,6 +23,7 @@ class SeriesVerdict(BaseModel):
     images: int | None = None
     accepted: bool = False
     role: str = ""
+    factors: tuple[Factor, ...] = ()
     notices: tuple[Notice, ...] = ()
 
 

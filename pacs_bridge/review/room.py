@@ -158,6 +158,7 @@ class Visit:
             language=self.language,
             html_language="zh-CN" if self.language is Language.ZH else "en",
             site=self.room.settings.site,
+            pulling=bool(self.room.settings.pull),
             person=self.person,
             csrf=self.token(),
             here=self.here,

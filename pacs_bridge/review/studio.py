@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
 from imaging.report import Signature
+from pacs_bridge.delivery.standing import DestinationState
 from pacs_bridge.store import Reading
 from pacs_bridge.workers.state import EngineState
 
-ObjectKind = Literal["SR", "SEG", "RTSTRUCT", "report.html", "findings.json"]
+ObjectKind = Literal[
+    "SR", "SEG", "RTSTRUCT", "GSPS", "SC", "PDF", "report.html", "report.pdf", "findings.json"
+]
 
 
 class Studio(Protocol):
@@ -32,7 +36,7 @@ class Studio(Protocol):
         ...
 
     def object_path(self, reading: Reading, kind: ObjectKind) -> Path | None:
-        """The newest object of that kind; None while there is none."""
+        """The newest object of that kind; None while there is none. SC is a zip of several."""
         ...
 
     def sign(self, study_uid: str, revision: int, signature: Signature, who: str) -> None:
@@ -59,6 +63,18 @@ class Studio(Protocol):
         Raises:
             UnknownStudy: no such delivery.
         """
+        ...
+
+    def retry_destination(self, destination: str, who: str) -> int:
+        """Try everything again that was given up on at a destination; how many that is.
+
+        Raises:
+            UnknownStudy: no such destination.
+        """
+        ...
+
+    def destinations(self) -> Sequence[DestinationState]:
+        """Where every destination stands."""
         ...
 
     def engine(self) -> EngineState:

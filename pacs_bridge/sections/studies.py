@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from pacs_bridge.sections.base import AETitle, PeerSettings, Section
+from pacs_bridge.sections.base import AETitle, PeerSettings, Section, WebAddress
 
 
 class AssemblySettings(Section):
@@ -16,10 +15,29 @@ class AssemblySettings(Section):
     quiet_s: float = Field(
         default=30.0, gt=0, description="no new image for this long: ask the PACS, or begin"
     )
+    ended_s: float = Field(
+        default=10.0,
+        gt=0,
+        description="the same where every DICOM association of the sender has ended; never more "
+        "than quiet_s. Raise it for senders that pause between associations",
+    )
     longest_wait_s: float = Field(
         default=900.0,
         gt=0,
-        description="begin after this although the PACS counts more images than arrived",
+        description="begin after this although the PACS counts more images than arrived, or an "
+        "archive announced more",
+    )
+    answer_wait_s: float = Field(
+        default=60.0,
+        ge=0,
+        description="where the PACS doesn't answer: it is asked again after each quiet time, until "
+        "no new image came for this long; then begin without its count",
+    )
+    gap_wait_s: float = Field(
+        default=120.0,
+        ge=0,
+        description="where no PACS gives a count and slices are missing between others: no new "
+        "image for this long, then begin without them; at most longest_wait_s",
     )
     urgent_ae_titles: tuple[AETitle, ...] = Field(
         default=(), description="what these send (an emergency scanner) is read first"
@@ -45,7 +63,7 @@ class PriorsSettings(Section):
     pacs: PeerSettings | None = Field(
         default=None, description="the PACS asked by C-FIND; left out: the one of assembly.source"
     )
-    dicomweb_url: str = Field(
+    dicomweb_url: WebAddress = Field(
         default="",
         description="for method dicomweb: where its services are, e.g. "
         "https://user:password@pacs.example/dicom-web; the certificate is checked; of user and "
@@ -68,14 +86,3 @@ class PriorsSettings(Section):
         description="fetching ends when this much has come of one study; what has come stays in "
         "storage.folder, as every study does",
     )
-
-    @field_validator("dicomweb_url")
-    @classmethod
-    def _web_address(cls, value: str) -> str:
-        """An http(s) address whose password can be told from its host."""
-        if value and not re.fullmatch(r"https?://([^/?#@]*@)?[^/?#@]+(/[^?#@]*)?", value):
-            raise ValueError(
-                "no http:// or https:// address; in user and password, / ? # @ and : are written "
-                "%2F %3F %23 %40 %3A"
-            )
-        return value

@@ -30,7 +30,7 @@ class WarmModels:
     def _load(self, spec: ModelSpec) -> LoadedModel:
         setup = self._setup
         return load_model(
-            spec,
+            spec.at_site(setup.series_rules),
             runtime=setup.runtime,
             device=setup.device,
             precision=setup.precision,
@@ -95,8 +95,10 @@ class WarmModels:
             SpecError: it can't be used, and why.
         """
         if name not in self._engine.names:
-            return find_spec(name, self._setup.folders)
-        return self._engine.spec(name)
+            spec = find_spec(name, self._setup.folders)
+        else:
+            spec = self._engine.spec(name)
+        return spec.at_site(self._setup.series_rules)
 
     def use(self, name: str, task: StudyTask) -> AbstractContextManager[InUse]:
         """See :meth:`models.engine.core.Engine.use`."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from imaging.series_rules import SeriesRule
 from models.engine.footprint import host_memory
 from models.runtime.source import Precision, RuntimeName
 from pacs_bridge.settings import Settings
@@ -26,6 +27,7 @@ class Setup:
         batch_wait_s: how long a patch waits for others.
         studies_at_once: how many studies may come at the same time.
         log_level: least severity that is logged.
+        series_rules: the site's exceptions to the choice of series.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Setup:
     batch_wait_s: float
     studies_at_once: int
     log_level: str
+    series_rules: tuple[SeriesRule, ...] = ()
 
     @classmethod
     def of(cls, settings: Settings, name: str, device: str, workers: int = 1) -> Setup:
@@ -64,4 +67,5 @@ class Setup:
             batch_wait_s=models.batch_wait_ms / 1000,
             studies_at_once=models.studies_at_once,
             log_level=settings.log.level,
+            series_rules=settings.series_rules,
         )

@@ -34,6 +34,7 @@ class ModelWatch:
     def __init__(self, settings: Settings, changed: Callable[[], None] = lambda: None) -> None:
         self._enabled = settings.models.enabled
         self._shadow = settings.models.shadow
+        self._rules = settings.series_rules
         self._folders = tuple(folder.absolute() for folder in settings.model_folders)
         self._changed = changed
         self._lock = threading.Lock()
@@ -51,13 +52,13 @@ class ModelWatch:
     def enabled(self) -> tuple[ModelSpec, ...]:
         """Those that report, in the settings' order."""
         with self._lock:
-            return tuple(self._specs[name] for name in self._enabled)
+            return tuple(self._specs[name].at_site(self._rules) for name in self._enabled)
 
     @property
     def all(self) -> tuple[ModelSpec, ...]:
         """Those that report, and the shadows."""
         with self._lock:
-            return tuple(self._specs[name] for name in self._names)
+            return tuple(self._specs[name].at_site(self._rules) for name in self._names)
 
     def state(self) -> tuple[EnabledModel, ...]:
         """All of them, for the page."""

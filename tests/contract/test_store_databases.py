@@ -8,12 +8,27 @@ from pathlib import Path
 import pytest
 
 from pacs_bridge.store import Store, open_store
+from tests.contract.arrivals_suite import ArrivalsSuite
+from tests.contract.delivery_suite import DeliverySuite
 from tests.contract.postgresql import new_database, running_postgresql
 from tests.contract.prior_suite import PriorSuite
+from tests.contract.pull_suite import PullSuite
+from tests.contract.revisions_suite import RevisionsSuite
+from tests.contract.services_suite import ServicesSuite
 from tests.contract.store_suite import StoreSuite
+from tests.contract.ups_suite import UpsSuite
 
 
-class TestSQLite(StoreSuite, PriorSuite):
+class TestSQLite(
+    StoreSuite,
+    ArrivalsSuite,
+    PriorSuite,
+    ServicesSuite,
+    DeliverySuite,
+    PullSuite,
+    UpsSuite,
+    RevisionsSuite,
+):
     """The embedded database."""
 
     @pytest.fixture
@@ -29,7 +44,16 @@ def cluster() -> Iterator[str]:
         yield url
 
 
-class TestPostgreSQL(StoreSuite, PriorSuite):
+class TestPostgreSQL(
+    StoreSuite,
+    ArrivalsSuite,
+    PriorSuite,
+    ServicesSuite,
+    DeliverySuite,
+    PullSuite,
+    UpsSuite,
+    RevisionsSuite,
+):
     """The shared database."""
 
     count = 0

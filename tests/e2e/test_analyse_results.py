@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pydicom
 import pytest
@@ -21,7 +22,8 @@ def good(chest: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of the whole chest, from a zip with its files in another order."""
     work = tmp_path_factory.mktemp("good")
     path = zipped(chest[::-1], work / "study.zip", prefix="DICOM/../x/")
-    options = ["--out", str(work / "out"), "--threads", "2", "--rtstruct"]
+    further = ["--rtstruct", "--gsps", "--sc", "--pdf"]
+    options = ["--out", str(work / "out"), "--threads", "2", *further]
     assert main(["analyse", str(path), *options]) == 0
     return work / "out"
 
@@ -30,7 +32,12 @@ def test_every_object_is_written(good: Path) -> None:
     names = {path.name for path in good.iterdir()}
     assert {"findings.json", "sr.dcm", "report.html"} <= names
     report = Report.model_validate_json((good / "findings.json").read_text(encoding="utf-8"))
-    assert ("seg.dcm" in names) == ("rtstruct.dcm" in names) == bool(report.findings)
+    for name in ("seg.dcm", "rtstruct.dcm", "gsps.dcm"):
+        assert (name in names) == bool(report.findings)
+    assert pydicom.dcmread(good / "pdf.dcm").Modality == "DOC"
+    assert (good / "report.pdf").read_bytes().startswith(b"%PDF-")
+    pictures = ZipFile(good / "sc.zip").namelist()
+    assert pictures == [f"sc-{n}.dcm" for n in (0, *(f.number for f in report.findings))]
     assert (good / "why" / "scores.json").exists() == bool(report.findings)
     assert (good / "report.html").read_text(encoding="utf-8").lstrip().startswith("<!")
     assert pydicom.dcmread(good / "sr.dcm").Modality == "SR"
@@ -157,7 +164,7 @@ def test_copies_a_scout_and_another_series_are_told_in_the_result(
     assert run.status == 0
     told = run.warnings()
     assert "exact copies" in told["duplicate-positions"]
-    assert "120 of 121" in told["inconsistent-images"]
+    assert "121 of 122" in told["inconsistent-images"]
     assert told["several-series"].startswith("the study has 2 series")
     assert told["same-instance-twice"].startswith("1 file(s)")
     assert run.findings["slice_count"] == 120

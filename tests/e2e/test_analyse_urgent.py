@@ -41,7 +41,7 @@ def run(place: Path, out: Path, *options: str) -> int:
 def test_the_validated_model_alone_flags_the_study(place: Path, tmp_path: Path) -> None:
     assert run(place, tmp_path) == 0
     report = Report.model_validate_json((tmp_path / "findings.json").read_text(encoding="utf-8"))
-    assert report.schema_version == "1.3" and report.urgent and report.urgency is not None
+    assert report.schema_version == "1.4" and report.urgent and report.urgency is not None
     (raised,) = report.urgency.raised_by
     mine = [f.number for f in report.findings if f.model == "validated"]
     assert (raised.model, list(raised.findings)) == ("validated", mine) and mine

@@ -10,14 +10,19 @@ from pathlib import Path
 import httpx
 import pydicom
 import pytest
+from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
+from pynetdicom import build_context
 
 from imaging.phantom import make_phantom
 from imaging.phantom_series import write_series
+from pacs_bridge.announced import Announcements
 from pacs_bridge.errors import UnknownStudy
 from pacs_bridge.states import State
 from tests.e2e.server import RunningServer, running_server, wait_until, write_config
+from tests.network.announcing import AVAILABILITY, notification
 from tests.network.conftest import dcmtk
 from tests.network.orthanc import BINARY, Orthanc, free_port, running_orthanc
+from tests.network.senders import association
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             page_port=page,
             models=folder / "none",
             quiet_s=1,
-            more=f"[assembly.source]\n{source}",
+            more=f"[assembly.source]\n{source}[[commitment.peers]]\n{source}"
+            '[availability]\nae_titles = ["ORTHANC"]\n',
         )
         with running_server(config, page) as server:
             yield Site(orthanc, server, dicom)
@@ -122,6 +128,61 @@ def test_sending_the_same_images_again_changes_nothing(site: Site, images: list[
     site.send(images[:5])
     assert site.server.store.unread_studies() == []
     assert site.server.store.reading(study).revision == before.revision
+
+
+def test_both_revisions_stand_on_the_page_with_links_both_ways(
+    site: Site, images: list[Path]
+) -> None:
+    study = _study(images[0])
+    with httpx.Client(base_url=site.server.url, trust_env=False) as client:
+        newest = client.get(f"/studies/{study}").text
+        old = client.get(f"/studies/{study}", params={"revision": 1}).text
+    assert "1 late image(s) made this revision" in newest
+    assert f"/studies/{study}?revision=1" in newest
+    assert "Late images made a newer revision" in old and "Go to revision 2" in old
+
+
+def test_a_late_capture_makes_no_revision_and_the_trail_says_why(
+    site: Site, images: list[Path], tmp_path: Path
+) -> None:
+    study = _study(images[0])
+    picture = pydicom.dcmread(images[0])
+    picture.SOPClassUID = SecondaryCaptureImageStorage
+    picture.SOPInstanceUID = picture.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    picture.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    picture.SeriesInstanceUID, picture.SeriesDescription = generate_uid(), "Screen"
+    picture.ImageType, picture.Modality = ["DERIVED", "SECONDARY"], "OT"
+    del picture.ImagePositionPatient, picture.ImageOrientationPatient
+    picture.save_as(tmp_path / "capture.dcm")
+    site.orthanc.upload(tmp_path / "capture.dcm")
+    site.send([tmp_path / "capture.dcm"])
+
+    def told() -> list[str]:
+        events = site.server.store.events_of(study)
+        return [e.detail for e in events if e.what == "late-left-alone"]
+
+    wait_until(lambda: bool(told()), 60, "the capture to be left alone")
+    assert "1 late picture(s), no new revision" in told()[0] and "Screen" in told()[0]
+    assert site.server.store.reading(study).revision == 2
+    assert site.state(study) is State.AWAITING_SIGNATURE
+    assert site.server.store.unread_studies() == []
+
+
+def test_the_archive_asks_for_commitment_and_tells_what_it_has(
+    site: Site, images: list[Path]
+) -> None:
+    image = pydicom.dcmread(images[0])
+    asked = site.orthanc.post(
+        "/modalities/PREREAD/storage-commitment",
+        {"DicomInstances": [[str(image.SOPClassUID), str(image.SOPInstanceUID)]]},
+    )
+    wait_until(lambda: site.orthanc.get(asked["Path"])["Status"] == "Success", 30, "the report")
+    contexts = [build_context(AVAILABILITY)]
+    with association(site.dicom_port, contexts, calling="ORTHANC") as archive:
+        told = notification(image)
+        answer, _ = archive.send_n_create(told, AVAILABILITY, pydicom.uid.generate_uid())
+    assert answer.Status == 0x0000
+    assert Announcements(site.server.store).image_count(_study(images[0])) == 1
 
 
 def test_a_study_that_no_model_suits_says_why_on_the_page_and_in_the_log(

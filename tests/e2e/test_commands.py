@@ -30,7 +30,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert stopped.value.code == 0
     text = capsys.readouterr().out
-    commands = "serve analyse demo models doctor settings hash-password schema"
+    commands = "serve analyse plan demo models doctor settings hash-password schema"
     assert all(f"    {command}" in text for command in commands.split())
     assert "not a medical device" in text.lower()
 

@@ -66,7 +66,8 @@ def journey(lidc_0001: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             page_port=port,
             models=sensitive_model(folder, 0.3),
             more=f"[assembly.source]\n{pacs}\n"
-            f'[[destinations]]\nname = "Orthanc"\n{pacs}\n'
+            f'[[destinations]]\nname = "Orthanc"\n{pacs}'
+            'accepts = ["SEG", "SR", "GSPS", "SC", "PDF"]\ncommitment = true\n'
             '[[destinations]]\nname = "dead"\nae_title = "DEAD"\nhost = "127.0.0.1"\n'
             f"port = {free_port()}\n",
         )
@@ -114,11 +115,37 @@ def test_the_report_says_why_the_study_was_complete(journey: Journey) -> None:
 
 
 def test_a_dead_destination_holds_up_no_other(journey: Journey) -> None:
-    by_name: dict[str, set[DeliveryState]] = {}
-    for delivery in journey.server.store.deliveries_of(journey.study_uid):
-        by_name.setdefault(delivery.destination, set()).add(delivery.state)
-    assert by_name["Orthanc"] == {DeliveryState.DELIVERED}
-    assert by_name["dead"] == {DeliveryState.WAITING}
+    def states(name: str) -> set[DeliveryState]:
+        found = journey.server.store.deliveries_of(journey.study_uid)
+        return {delivery.state for delivery in found if delivery.destination == name}
+
+    wait_until(lambda: states("Orthanc") == {DeliveryState.DELIVERED}, 60, "Orthanc's commitment")
+    assert states("dead") == {DeliveryState.WAITING}
+    delivered = [
+        event.detail
+        for event in journey.server.store.events_of(journey.study_uid)
+        if event.what == "delivered"
+    ]
+    assert delivered and all(detail.endswith("to Orthanc (committed)") for detail in delivered)
+
+
+def test_what_comes_back_from_the_pacs_begins_nothing(journey: Journey) -> None:
+    """Presentation state, pictures and document lie in the PACS, which routes all of them to us."""
+    report = journey.server.store.reading(journey.study_uid).report
+    assert report is not None
+    captures = 1 + len(report.findings)
+    wait_until(
+        lambda: [len(journey.objects(m)) for m in ("PR", "OT", "DOC")] == [1, captures, 1],
+        60,
+        "presentation state, pictures and document in Orthanc",
+    )
+    routed = journey.orthanc.send_to("PREREAD", journey.study_uid)
+    assert routed["FailedInstancesCount"] == 0
+    assert routed["InstancesCount"] == 133 + 4 + captures
+    held = journey.server.store.instances_of(journey.study_uid)
+    assert len(held) == 133 + 4 + captures
+    assert not journey.server.store.has_unread(journey.study_uid)
+    assert journey.server.store.reading(journey.study_uid).revision == 1
 
 
 def test_a_radiologist_signs_and_the_verified_report_goes_back(journey: Journey) -> None:

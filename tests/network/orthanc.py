@@ -63,6 +63,10 @@ class Orthanc:
         answer.raise_for_status()
         return answer.json()
 
+    def delete(self, path: str) -> None:
+        """Delete what lies at ``path``."""
+        httpx.delete(self.http + path, timeout=30, trust_env=False).raise_for_status()
+
     def upload(self, path: Path) -> dict[str, Any]:
         """Put one DICOM file in by HTTP."""
         return dict(self.post("/instances", path.read_bytes()))

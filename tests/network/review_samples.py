@@ -8,6 +8,7 @@ import json
 import math
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,8 @@ from imaging.report import (
     Stage,
     Verdict,
 )
+from pacs_bridge.delivery.ledger import DeliveryLedger
+from pacs_bridge.delivery.standing import DestinationState
 from pacs_bridge.errors import UnknownStudy
 from pacs_bridge.review.studio import ObjectKind
 from pacs_bridge.states import DeliveryState, State
@@ -309,6 +312,7 @@ class SampleStudio:
     signed: list[tuple[str, int, Signature, str]] = field(default_factory=list)
     retried: list[tuple[str, str, str]] = field(default_factory=list)
     engine_state: EngineState = field(default_factory=EngineState)
+    destination_states: list[DestinationState] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def key_image(self, reading: Reading, tracking_uid: str) -> bytes:
@@ -376,6 +380,16 @@ class SampleStudio:
     def engine(self) -> EngineState:
         """What was put here."""
         return self.engine_state
+
+    def destinations(self) -> Sequence[DestinationState]:
+        """What was put here."""
+        return self.destination_states
+
+    def retry_destination(self, destination: str, who: str) -> int:
+        """Keep that it was asked for."""
+        with self._lock:
+            self.retried.append(("", destination, who))
+        return len(DeliveryLedger(self.store).given_up(destination))
 
     def retry_delivery(self, sop_instance_uid: str, destination: str, who: str) -> None:
         """Keep that it was asked for."""

@@ -64,6 +64,8 @@ class Swallowing:
                     continue
                 messages += fetching
                 sink.sendall(data)
+            if not fetching:  # whoever waits for the end of the connection learns of it
+                sink.shutdown(socket.SHUT_WR)
         except OSError:
             pass
 

@@ -14,6 +14,7 @@ from pacs_bridge.priors.ledger import Ledger
 from pacs_bridge.review.labels import LABELS
 from pacs_bridge.states import State
 from pacs_bridge.store import Instance, Study
+from pacs_bridge.waits import Waits
 from tests.network.review_samples import add, fill, supersede
 from tests.network.review_site import Site, first, make_site, page_of
 
@@ -140,7 +141,40 @@ def test_a_superseded_revision_is_for_looking_only(site: Site) -> None:
     assert "Late images made a newer revision" in old and "Go to revision 2" in old
     assert 'id="sign-button"' not in old and 'class="accept"' not in old
     assert "14.2 × 11.4 mm" in old
-    assert site.client.get(page_of(study)).text.count("14.2 × 11.4 mm") == 0
+    newest = site.client.get(page_of(study)).text
+    assert newest.count("14.2 × 11.4 mm") == 0
+    # Both stand beside each other, on either's page.
+    for page in (old, newest):
+        assert 'data-revision="1"' in page and 'data-revision="2"' in page
+        assert "supersedes revision 1" in page
+        assert "superseded by late images: revision 2" in page
+    assert 'id="superseded"' in old and 'id="supersedes"' not in old
+    assert 'id="superseded"' not in newest and "1 late image(s) made this revision" in newest
+    assert f'href="{page_of(study)}?revision=1"' in newest
+
+
+def test_a_signed_revision_that_late_images_superseded_is_named_so(site: Site) -> None:
+    study = add(site.store, 1, "LI^WEI=李^伟", State.FINAL)
+    supersede(site.store, study)
+    site.store.set_state(study.study_uid, 2, State.NOT_ANALYSED, Text(en="too thick", zh="过厚"))
+    old = site.client.get(page_of(study), params={"revision": 1}).text
+    assert "This signed report is superseded" in old and "Go to revision 2" in old
+    assert site.store.reading(study.study_uid, 1).state is State.FINAL
+    newest = site.client.get(page_of(study)).text
+    note = newest.partition('id="supersedes"')[2].partition("</div>")[0]
+    assert "signed by" in note and "3 finding(s)" in note and "?revision=1" in note
+    panel = newest.partition('id="revisions"')[2]
+    assert "no report: too thick" in panel and "superseded by late images: revision 2" in panel
+    chinese = site.client.get(page_of(study), headers={"Accept-Language": "zh-CN"}).text
+    assert "签署" in chinese.partition('id="supersedes"')[2].partition("</div>")[0]
+
+
+def test_what_a_study_waits_for_is_shown(site: Site) -> None:
+    study = add(site.store, 1)
+    assert 'id="waiting"' not in site.client.get(page_of(study)).text
+    why = Text(en="PACS P counts 9 images, 8 are held", zh="PACS P 计 9 幅图像，已收到 8 幅")
+    Waits(site.store).keep(study.study_uid, why)
+    assert f"Waiting for more images: {why.en}" in site.client.get(page_of(study)).text
 
 
 def test_a_signed_study_says_by_whom_and_takes_no_more(site: Site) -> None:
@@ -203,12 +237,19 @@ def test_a_picture_that_is_not_there(site: Site, path: str) -> None:
 
 def test_files_are_handed_out_and_recorded(site: Site) -> None:
     study = add(site.store, 1)
-    for kind, media in (("SR", "application/dicom"), ("findings.json", "application/json")):
+    for kind, media, name in (
+        ("SR", "application/dicom", "SR-{}-1.dcm"), ("GSPS", "application/dicom", "GSPS-{}-1.dcm"),
+        ("SC", "application/zip", "SC-{}-1.zip"), ("PDF", "application/dicom", "PDF-{}-1.dcm"),
+        ("report.pdf", "application/pdf", "report-{}-1.pdf"),
+        ("findings.json", "application/json", ""),
+    ):  # fmt: skip
         answer = site.client.get(f"{page_of(study)}/files/{kind}?revision=1")
         assert answer.headers["content-type"] == media and kind in answer.text
+        kept = answer.headers.get("content-disposition", "")
+        assert kept == (name and f'attachment; filename="{name.format(study.study_uid)}"')
     html = site.client.get(f"{page_of(study)}/files/report.html?revision=1")
     assert "sandbox" in html.headers["content-security-policy"]
-    assert [what for what, _ in site.happened()].count("file-taken") == 3
+    assert [what for what, _ in site.happened()].count("file-taken") == 7
     assert site.client.get(f"{page_of(study)}/files/passwd?revision=1").status_code == 422
 
 

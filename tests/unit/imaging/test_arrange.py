@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,13 +121,13 @@ def test_many_single_gaps_are_too_many() -> None:
 @pytest.mark.parametrize(
     "z",
     [
-        [0, 2.5, 5, 7.5, 11.25, 13.75, 16.25, 18.75],
         [0, 1.0, 2.0, 3.0, 7.0, 11.0, 18.0],
-        # each step is nearly right, the sum of the errors is three slices
-        [2.0 * k if k < 20 else 40 + 2.16 * (k - 20) for k in range(60)],
+        [0, 2.5, 5, 7.5, 10, 10.5, 12.5, 15],
+        [0, 8, 16, 24, 32, 44, 56],
+        [0, 0.5, 0.55, 1.0, 1.5],
     ],
 )
-def test_uneven_steps_are_refused(z: list[float]) -> None:
+def test_steps_that_are_too_uneven_are_refused(z: list[float]) -> None:
     with pytest.raises(IrregularGeometry, match=r"uneven.*\.dcm"):
         arrange(tuple(image(at) for at in z))
 
@@ -140,11 +141,77 @@ def test_rounded_positions_are_no_uneven_steps(distance: float) -> None:
     assert stack.grid.spacing_mm[0] == pytest.approx(distance, abs=0.002)
 
 
-@pytest.mark.parametrize("degrees", [2.0, 18.5, -18.5])
-def test_gantry_tilt_is_refused(degrees: float) -> None:
+@pytest.mark.parametrize(
+    "z",
+    [
+        [0, 2.5, 5, 7.5, 11.25, 13.75, 16.25, 18.75],
+        # each step is nearly right, the sum of the errors is three slices
+        [2.0 * k if k < 20 else 40 + 2.16 * (k - 20) for k in range(60)],
+        # a head: thin slices through the skull's base, thick ones above
+        [*np.arange(0, 50, 2.5), *np.arange(50, 120, 5.0)],
+    ],
+)
+def test_uneven_steps_are_brought_to_the_smallest_and_said(z: list[float]) -> None:
+    thick = {at: max(2.5, after - at) for at, after in zip(z, [*z[1:], z[-1] + 5], strict=True)}
+    images = [replace(image(at), slice_thickness_mm=thick[at]) for at in z]
+    stack = arrange(tuple(images))
+    smallest = min(np.diff(z))
+    assert 0.9 * smallest <= stack.grid.spacing_mm[0] <= smallest + 1e-9
+    assert "uneven-spacing" in told(stack)
+    assert f"{max(np.diff(z)):.2f} mm" in told(stack)["uneven-spacing"]
+    # Every image keeps a slice of its own, and no slice lies more than half a distance off.
+    assert [s for s in stack.slices if s is not None] == images
+    for n, (one, place) in enumerate(zip(stack.images, stack.places, strict=True)):
+        k = stack.layers.sources.index(n)
+        height = float(stack.grid.to_lps((k, 0, 0))[2])
+        assert one.position
+        assert height + place.above_mm == pytest.approx(one.position[2], abs=1e-4)
+        assert abs(place.above_mm) <= stack.grid.spacing_mm[0] / 2 + 1e-6
+
+
+def test_every_second_slice_lost_is_no_other_protocol() -> None:
+    """The thickness tells a head's two distances from slices that never came."""
+    z = [*np.arange(0, 50, 2.5), *np.arange(50, 120, 5.0)]
+    with pytest.raises(IrregularGeometry, match="missing, up to 1 in a row"):
+        arrange(tuple(image(at) for at in z))
+
+
+@pytest.mark.parametrize("degrees", [0.3, 2.0, 18.5, -18.5])
+def test_gantry_tilt_is_taken_out_and_said(degrees: float) -> None:
     slope = np.tan(np.radians(degrees))
-    with pytest.raises(IrregularGeometry, match=rf" {abs(degrees):.1f} degrees \(gantry tilt\)"):
-        arrange(tuple(image(2.5 * k, y=2.5 * k * slope) for k in range(12)))
+    stack = arrange(tuple(image(2.5 * k, y=2.5 * k * slope) for k in range(12)))
+    assert stack.grid.is_orthogonal(1e-9)
+    assert stack.grid.spacing_mm == pytest.approx((2.5, 0.8, 0.7))
+    assert f"tilted by {abs(degrees):.1f} degrees" in told(stack)["gantry-tilt"]
+    moved = 27.5 * abs(slope)
+    assert stack.grid.shape == (12, 32 + int(np.ceil(moved / 0.8)), 28)
+    for k, (at, place) in enumerate(zip(stack.slices, stack.places, strict=True)):
+        assert at is not None
+        assert at.position is not None
+        # pixel (0, 0) of the slice is pixel (row, column) of the image, and in its plane
+        where = np.array(at.position) + np.array([0.7 * place.column, 0.8 * place.row, 0])
+        assert stack.grid.to_lps((k, 0, 0)) == pytest.approx(where, abs=0.001)
+
+
+@pytest.mark.parametrize("drift", [0.05, 0.1])
+def test_rounded_positions_are_no_tilt(drift: float) -> None:
+    """The last of a short stack, rounded to 0.1 mm, leans the whole of it."""
+    stack = arrange(tuple(image(2.5 * k, y=-20 + drift * (k == 11)) for k in range(12)))
+    assert stack.grid.is_orthogonal(1e-9)
+    assert stack.notices == ()
+    assert stack.grid.shape == (12, 32, 28)
+
+
+def test_more_than_a_gantry_can_tilt_is_refused() -> None:
+    with pytest.raises(IrregularGeometry, match="40.0 degrees, more than a gantry"):
+        arrange(tuple(image(2.5 * k, y=2.5 * k * np.tan(np.radians(40))) for k in range(12)))
+
+
+def test_cosines_that_rounding_left_oblique_make_an_orthogonal_grid() -> None:
+    turned = (0.998, 0.06, 0.0, -0.066, 0.998, 0.0)
+    stack = arrange(tuple(image(2.5 * k, orientation=turned) for k in range(12)))
+    assert stack.grid.is_orthogonal()
+    assert stack.grid.spacing_mm == pytest.approx((2.5, 0.8, 0.7))
 
 
 def test_a_stack_that_jumps_sideways_is_refused() -> None:

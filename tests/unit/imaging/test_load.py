@@ -110,12 +110,6 @@ def test_spacing_comes_from_positions_not_from_the_thickness(tmp_path: Path) -> 
     assert "2.5 mm" in loaded.notices[0].text.en
 
 
-def test_gantry_tilt_is_refused(tmp_path: Path) -> None:
-    paths = write(tmp_path, make_images(HU, step=(0, 2.5 * np.tan(np.radians(12)), 2.5)))
-    with pytest.raises(IrregularGeometry, match=r"12\.0 degrees \(gantry tilt\)"):
-        load(paths)
-
-
 # -- gaps and copies ---------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tarfile
 import warnings
 from pathlib import Path
@@ -13,10 +14,10 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import EnhancedCTImageStorage
 
-from imaging import load as loading
 from imaging.errors import IrregularGeometry, PixelsUndecodable, SeriesError
 from imaging.headers import read_header, scan_files, slices_of
 from imaging.load import load_series
+from imaging.pixels import decode_frames
 from imaging.series import group_series
 from tests.unit.imaging.synthetic import (
     INTERCEPT,
@@ -78,7 +79,6 @@ def test_an_enhanced_image_is_the_volume_of_its_frames(tmp_path: Path) -> None:
     [
         ("nema_MR/BRTUM008", (24, 256, 256), (6.0, 0.820312, 0.820312)),
         ("dcm_qa_enh/Siemens/XA10/6_1.dcm", (6, 64, 64), (2.4, 3.375, 3.375)),
-        ("dcm_qa_enh/Philips/IM_0027_fMAP.dcm", (32, 64, 64), (4.0, 4.0, 4.0)),
         ("dicom2nifti_philips_enhanced/anatomical/001/IM-0001-0170-0001.dcm", (8, 256, 256),
          (1.2, 1.0, 1.0)),
     ],
@@ -120,7 +120,7 @@ def decoded(path: Path) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         images = list(slices_of(path, read_header(path)))
-        (plane,) = loading._decode(images).values()
+        (plane,) = decode_frames(images).values()
     return plane
 
 
@@ -162,17 +162,26 @@ def test_every_grey_syntax_decodes(shared_data: Path, syntax: str) -> None:
 
 @pytest.mark.parametrize(
     ("syntax", "said"),
-    [("1.2.1", "Explicit VR Little Endian"), ("1.2.2", "Big Endian"), ("1.2.4.51", "12-bit")],
+    [("1.2.1", "Explicit VR Little Endian"), ("1.2.2", "Big Endian")],
 )
 def test_what_can_not_be_decoded_names_file_syntax_and_remedy(
     shared_data: Path, syntax: str, said: str
 ) -> None:
-    """Two colour images and a 12-bit lossy JPEG, which no decoder we install can read."""
+    """Two colour images."""
     path = shared_data / "protocol" / "transfer_syntaxes" / f"1.2.840.10008.{syntax}.dcm"
     with pytest.raises(PixelsUndecodable, match=said) as caught:
         decoded(path)
     assert str(caught.value).startswith(f"{path}: its pixels can't be decoded")
     assert "Send the image again" in str(caught.value)
+
+
+def test_a_lossy_jpeg_of_12_bits_is_what_dcmtk_makes_of_it(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    path = shared_data / "protocol" / "transfer_syntaxes" / "1.2.840.10008.1.2.4.51.dcm"
+    theirs = tmp_path / "theirs.dcm"
+    subprocess.run(["dcmdjpeg", str(path), str(theirs)], check=True, capture_output=True)
+    assert np.array_equal(decoded(path), pydicom.dcmread(theirs).pixel_array)
 
 
 def test_nuclear_images_in_three_syntaxes_agree(shared_data: Path) -> None:
@@ -208,7 +217,6 @@ def test_hostile_and_irregular_files_give_a_notice_or_a_series_error(shared_data
 @pytest.mark.parametrize(
     ("folder", "said"),
     [
-        ("gantrytilting", "gantry tilt"),
         ("notavolume", "one position"),
         ("sliceorientation", "different kinds"),
     ],

@@ -11,8 +11,8 @@ import pytest
 from pydicom.dataset import Dataset
 
 from imaging.headers import scan_files
+from imaging.input_rule import InputRule
 from imaging.roles import choose_roles
-from imaging.rules import InputRule
 from imaging.series import SeriesPlan, refusals
 from tests.unit.imaging.synthetic import make_images, random_hu, write
 

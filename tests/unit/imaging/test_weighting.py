@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from imaging.contrast import told_contrast
 from imaging.headers import SeriesHeader, scan_files
+from imaging.input_rule import InputRule
 from imaging.mr_facts import MrFacts
-from imaging.rules import InputRule, judge, told_contrast
+from imaging.rules import judge
 from imaging.series import group_series
 from imaging.weighting import Weighting, read_words, weighting_of
 
@@ -111,14 +113,14 @@ def test_real_multi_frame_images(
 ) -> None:
     path = shared_data / "protocol" / "enhanced_multiframe" / name
     assert path.is_file()
-    (series,) = group_series(scan_files([path]))
+    *_, series = group_series(scan_files([path]))  # of a field map and its magnitude the latter
     assert weighting_of(series.header) is meant
     rule = InputRule(
         modality="MR", orientation="any", minimum_slices=1, maximum_slice_mm=9, derived=True,
         weighting="T1", contrast="with",
     )  # fmt: skip
-    score, notices = judge(series.header, series.slices, rule)
-    codes = {item.code for item in notices}
+    found = judge(series.header, series.slices, rule)
+    score, codes = found.score, {item.code for item in found.notices}
     if meant is not T1:
         assert (score, codes) == (0, {"wrong-weighting"})
     elif enhanced:

@@ -286,6 +286,20 @@ def test_a_bug_in_one_round_does_not_end_the_thread(
     assert any(record.exc_info for record in caplog.records)
 
 
+def test_an_object_that_can_not_be_handled_holds_up_no_other(
+    store: Store, objects: list[tuple[str, str, Path]]
+) -> None:
+    def script(name: str) -> StoreOutcome:
+        if name == "SEG":
+            raise LookupError("unknown encoding")
+        return StoreOutcome(name, 0)
+
+    rows = run(store, objects, Destination(script))
+    assert rows["pacs", "SR"].state is DeliveryState.DELIVERED
+    assert rows["pacs", "SEG"].state is DeliveryState.GIVEN_UP
+    assert "attempt 3 was the last: LookupError: unknown" in rows["pacs", "SEG"].last_error
+
+
 class TestRetry:
     def test_a_given_up_delivery_goes_again_and_says_who_asked(
         self, store: Store, objects: list[tuple[str, str, Path]]

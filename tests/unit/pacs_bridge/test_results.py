@@ -1,32 +1,40 @@
-"""What an analysis leaves on disk beside the objects: why findings were flagged."""
+"""What an analysis leaves on disk comes back as it was, slices that were moved among it."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from models.lesions import Why
-from pacs_bridge.results import save_why, why_picture_path
+import numpy as np
+
+from imaging.geometry import Grid
+from imaging.headers import read_header
+from imaging.measure import measure
+from imaging.objects import make_seg
+from pacs_bridge.results import load_analysis, save_analysis
+from tests.unit.imaging.objects.made import Study
+from tests.unit.imaging.synthetic import load, make_images, random_hu, write
 
 
-def test_pictures_and_scores_of_why_are_kept_by_tracking_uid(tmp_path: Path) -> None:
-    save_why(
-        tmp_path, {"1.2": Why(b"first", 0.95, 0.12, 0.5), "1.3": Why(b"second", 0.8, 0.7, 0.75)}
-    )
-    assert why_picture_path(tmp_path, "1.2").read_bytes() == b"first"
-    scores = json.loads((tmp_path / "why" / "scores.json").read_text())
-    assert scores["1.3"] == {"score": 0.8, "healed_score": 0.7, "least_score": 0.75}
+def test_a_tilted_analysis_comes_back_with_the_places_of_its_images(tmp_path: Path) -> None:
+    """Without them the masks of a restarted server would lie beside their images."""
+    images = make_images(random_hu((20, 40, 36)), step=(0, 0.7, 2.5))
+    paths = write(tmp_path / "ct", images)
+    volume = load(paths).volume
+    study = Study([read_header(path) for path in paths], volume)
+    mask = np.zeros(volume.grid.shape, bool)
+    mask[8:12, 20:30, 10:20] = True
+    finding = study.add(mask)
+    region = study.regions[finding.tracking_uid]
+    study.findings[-1] = finding.model_copy(update=vars(measure(volume, region)))
+    report = study.report()
 
+    save_analysis(tmp_path / "kept", report, study.regions, volume)
+    kept = load_analysis(tmp_path / "kept")
 
-def test_a_later_try_leaves_nothing_of_an_earlier_one(tmp_path: Path) -> None:
-    save_why(tmp_path, {"1.2": Why(b"first", 0.95, 0.12, 0.5)})
-    save_why(tmp_path, {"1.4": Why(b"other", 0.95, 0.12, 0.5)})
-    assert not why_picture_path(tmp_path, "1.2").exists()
-    assert {p.name for p in (tmp_path / "why").iterdir()} == {"1.4.png", "scores.json"}
-    save_why(tmp_path, {})
-    assert not any((tmp_path / "why").iterdir())
-
-
-def test_a_model_that_tells_no_why_makes_no_folder(tmp_path: Path) -> None:
-    save_why(tmp_path, {})
-    assert not (tmp_path / "why").exists()
+    assert kept.sources == volume.sources
+    assert any(source and source.first_row for source in kept.sources)
+    assert isinstance(kept.grid, Grid)
+    assert kept.grid.same_as(volume.grid)
+    before = make_seg(report, study.regions, study.headers, slices=volume.sources)
+    after = make_seg(report, kept.regions, study.headers, slices=kept.sources)
+    assert before == after

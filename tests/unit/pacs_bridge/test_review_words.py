@@ -32,7 +32,7 @@ def test_every_label_that_is_used_exists_and_every_one_that_exists_is_used() -> 
         if not re.search(rf"""['".]{re.escape(key)}\b""", text)
         and not key.startswith(
             ("filter-", "delivery-", "stage-", "sex-", "verdict-", "worker-", "model-", "degraded-",
-             "fact-", "ask-", "choice-", "extends-")
+             "fact-", "ask-", "choice-", "extends-", "destination-", "circuit-", "pull-")
         )
     }  # fmt: skip
     assert unused == set()

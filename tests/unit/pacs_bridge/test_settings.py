@@ -11,8 +11,11 @@ from pydantic import BaseModel, ValidationError
 from pacs_bridge.errors import SettingsError
 from pacs_bridge.settings import (
     DestinationSettings,
+    MachineSettings,
     PeerSettings,
+    PullSettings,
     ReaderSettings,
+    SeriesRuleSettings,
     Settings,
     load_settings,
 )
@@ -22,7 +25,10 @@ from pacs_bridge.settings_template import settings_template
 def _sections() -> dict[str, type[BaseModel]]:
     found: dict[str, type[BaseModel]] = {
         "destinations": DestinationSettings,
+        "machines": MachineSettings,
+        "pull": PullSettings,
         "readers": ReaderSettings,
+        "series_rules": SeriesRuleSettings,
         "assembly.source": PeerSettings,
     }
     for name, field in Settings.model_fields.items():
@@ -54,7 +60,8 @@ def test_every_key_stands_in_the_template() -> None:
     for key, _ in _keys():
         name = key.rpartition(".")[2]
         if key.startswith("assembly.source."):
-            assert any(line.startswith("# source = ") and name in line for line in lines), key
+            shown = any(line.startswith("# source = ") and name in line for line in lines)
+            assert shown or not PeerSettings.model_fields[name].is_required(), key
             continue
         at = [i for i, line in enumerate(lines) if line.removeprefix("# ").startswith(f"{name} =")]
         assert at, key
@@ -102,13 +109,27 @@ def test_the_template_with_everything_switched_on_is_valid(tmp_path: Path) -> No
             "[models]\nenabled = ['a', 'b']\nresearch = ['a', 'nobody']",
             "research: nobody: not among the enabled models (a, b)",
         ),
-        ("[[destinations]]\nname = 'a'\nae_title = 'A'\nhost = 'h'", "destinations.0.port"),
+        ("[[destinations]]\nname = 'a'\nae_title = 'A'\nhost = 'h'", "port missing"),
+        ("[[destinations]]\nname = 'a'\ndicomweb_url = 'pacs.example'", "no http:// or https://"),
+        (
+            "[[destinations]]\nname = 'a'\ndicomweb_url = 'http://p/dw'\ncommitment = true",
+            "commitment = true needs ae_title, host, port too",
+        ),
+        (
+            "[[destinations]]\nname='a'\nae_title='A'\nhost='h'\nport=1\ncharacter_sets=['UTF-8']",
+            "'UTF-8' is no defined term",
+        ),
+        (
+            "[listener]\ncalling_ae_titles=['CT1']\n"
+            "[[destinations]]\nname='a'\nae_title='A'\nhost='h'\nport=1\ncommitment=true",
+            "listener.calling_ae_titles lacks A: destination 'a' reports",
+        ),
         (
             "[[destinations]]\nname='a'\nae_title='A'\nhost='h'\nport=1\nstudies='some'",
             "destinations.0.studies",
         ),
         (
-            "[[destinations]]\nname='a'\nae_title='A'\nhost='h'\nport=1\naccepts=['PDF']",
+            "[[destinations]]\nname='a'\nae_title='A'\nhost='h'\nport=1\naccepts=['DOC']",
             "destinations.0.accepts",
         ),
     ],
@@ -195,6 +216,19 @@ def test_template_values_survive_odd_characters() -> None:
 
     for value in ('a"b', "a\\b", "县", ""):
         assert tomllib.loads(f"x = {_toml(value)}")["x"] == value
+
+
+def test_a_mistake_in_a_whole_section_tells_no_password(tmp_path: Path) -> None:
+    path = tmp_path / "preread.toml"
+    path.write_text(
+        "[[destinations]]\nname='a'\nae_title='A'\ntls={key_password='s3cret', oops=1}\n"
+        "[listener]\ncalling_ae_titles=['CT1']\n"
+        "[[destinations]]\nname='b'\nae_title='A'\nhost='h'\ntls={key_password='s3cret'}\n"
+    )
+    with pytest.raises(SettingsError) as error:
+        load_settings(path, {})
+    assert "destinations.1: Value error, port missing" in str(error.value)
+    assert "s3cret" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import numpy as np
 import pydicom
 import pytest
 
+from imaging.language import Text
 from imaging.notices import notice
 from imaging.report import Report, Stage
 from models.engine.turns import Priority
@@ -20,18 +21,24 @@ from models.errors import SpecError
 from models.study.priors import PriorImages
 from pacs_bridge.deliver import Courier
 from pacs_bridge.priors.gather import NOTHING, Gathered
-from pacs_bridge.settings import DestinationSettings
+from pacs_bridge.settings import DestinationSettings, PeerSettings
 from pacs_bridge.shadow import ShadowOutcome, agreement
 from pacs_bridge.states import State
 from pacs_bridge.steps import Steps
 from pacs_bridge.store import Instance, Store, Study, open_store
+from pacs_bridge.ups.states import UpsState
+from pacs_bridge.ups.worklist import Worklist
+from pacs_bridge.waits import Waits
 from pacs_bridge.workers import StudyTask, TaskOutcome, Workers
 from pacs_bridge.workers.failures import StudyKillsWorkers
 from pacs_bridge.workers.watch import ModelWatch
+from tests.network.scripted_peer import scp
+from tests.network.test_peer_counts import FINDER, finder, found
 from tests.unit.imaging.synthetic import make_images, write
 from tests.unit.models.made import write_bright_model
 from tests.unit.models.study.test_study import write_chest
 from tests.unit.pacs_bridge.engine_site import engine_settings
+from tests.workitems import workitem
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,12 @@ class Site:
 
     def receive(self, files: list[Path], study_uid: str, sender: str = "CT_01") -> int:
         """Images have come in and a reading is begun; its revision."""
+        self.take_in(files, study_uid, sender)
+        revision = self.store.open_reading(study_uid, f"test-{len(files)}")
+        assert revision is not None
+        return revision
+
+    def take_in(self, files: list[Path], study_uid: str, sender: str = "CT_01") -> None:
         for path in files:
             header = pydicom.dcmread(path, stop_before_pixels=True)
             content = path.read_bytes()
@@ -55,9 +68,6 @@ class Site:
                 ),
                 Study(study_uid, source_ae=sender),
             )  # fmt: skip
-        revision = self.store.open_reading(study_uid, "test")
-        assert revision is not None
-        return revision
 
     def report(self, study_uid: str) -> Report:
         found = self.store.reading(study_uid).report
@@ -191,6 +201,16 @@ def test_what_an_emergency_scanner_sends_is_urgent(site: Site, study: str) -> No
     assert site.steps.priority(study) is Priority.ROUTINE
 
 
+def test_what_is_ordered_with_high_priority_is_urgent(site: Site, study: str) -> None:
+    worklist = Worklist(site.store, ("PREREAD",), ("110004^DCM",))
+    uid, _ = worklist.create(workitem(study, ScheduledProcedureStepPriority="HIGH"), "", "pacs")
+    assert site.steps.priority(study) is Priority.ROUTINE  # nobody has claimed it
+    worklist.claim_due()
+    assert site.steps.priority(study) is Priority.URGENT
+    worklist.end(uid, UpsState.CANCELED, lambda held: None)
+    assert site.steps.priority(study) is Priority.ROUTINE
+
+
 class Deadly:
     """The site's workers, whose process dies over whatever is compared."""
 
@@ -250,22 +270,109 @@ def test_findings_agree_one_to_one_nearest_first(site: Site, study: str) -> None
     assert agreement(main, main.model_copy(update={"findings": ()})).matched == ()
 
 
-def test_contours_are_made_and_sent_only_where_a_destination_takes_them(
+def sent_to(site: Site, *destinations: DestinationSettings) -> Steps:
+    settings = site.steps.settings.model_copy(update={"destinations": destinations})
+    courier = Courier(site.store, destinations, "PREREAD")
+    return Steps(settings, site.store, courier, site.steps.models, site.steps.workers)
+
+
+def destination(name: str, *accepts: str) -> DestinationSettings:
+    return DestinationSettings.model_validate(
+        {"name": name, "ae_title": "A", "host": "127.0.0.1", "port": 1, "accepts": accepts}
+    )
+
+
+def test_further_objects_are_made_and_sent_only_where_a_destination_takes_them(
     site: Site, study: str
 ) -> None:
-    planning, archive = (
-        DestinationSettings(name=name, ae_title="A", host="127.0.0.1", port=1, accepts=accepts)
-        for name, accepts in (("planning", ("RTSTRUCT",)), ("archive", ("SEG", "SR")))
+    archive, planning, old = (
+        destination("archive", "SEG", "SR"),
+        destination("planning", "RTSTRUCT"),
+        destination("old", "SC", "PDF", "GSPS"),
     )
-    contours = site.steps.folder(study, 1) / Stage.PRELIMINARY / "rtstruct.dcm"
-    for destinations, wanted in (((archive, planning), True), ((archive,), False)):
-        settings = site.steps.settings.model_copy(update={"destinations": destinations})
-        courier = Courier(site.store, destinations, "PREREAD")
-        steps = Steps(settings, site.store, courier, site.steps.models, site.steps.workers)
+    folder = site.steps.folder(study, 1) / Stage.PRELIMINARY
+    report = site.report(study)
+    captures = {f"sc-{n}.dcm" for n in (0, *(f.number for f in report.standing_findings))}
+    further = {"rtstruct.dcm", "gsps.dcm", "pdf.dcm", "report.pdf", "sc.zip"} | captures
+    plain = {"seg.dcm", "sr.dcm", "report.html", "findings.json"}
+    for destinations, wanted in (((archive, planning, old), plain | further), ((archive,), plain)):
+        steps = sent_to(site, *destinations)
         steps.compose(study, 1)
-        assert contours.exists() == wanted
-        if wanted:
-            assert pydicom.dcmread(contours).SOPInstanceUID == site.report(study).uid_of("rtstruct")
+        assert {path.name for path in folder.iterdir()} == wanted
+        for path in folder.glob("*.dcm"):
+            assert pydicom.dcmread(path).SOPInstanceUID == report.uid_of(path.stem)
         steps.deliver(study, 1)
-    sent = {(d.destination, d.kind) for d in site.store.deliveries_of(study)}
-    assert sent == {("planning", "RTSTRUCT"), ("archive", "SEG"), ("archive", "SR")}
+    sent = sorted((d.destination, d.kind) for d in site.store.deliveries_of(study))
+    assert sent == sorted(
+        [("planning", "RTSTRUCT"), ("archive", "SEG"), ("archive", "SR"), ("old", "PDF"),
+         ("old", "GSPS"), *[("old", "SC")] * len(captures)]
+    )  # fmt: skip
+
+
+def test_results_go_where_their_images_and_what_was_found_say(site: Site, study: str) -> None:
+    sender = site.store.study(study).source_ae
+    rules: dict[str, dict[str, Any]] = {
+        "chest": {"body_parts": ["CHEST"], "modalities": ["CT"]},
+        "belly": {"body_parts": ["ABDOMEN"]},
+        "hospital": {"from_ae_titles": [sender], "studies": "positive"},
+        "other hospital": {"from_ae_titles": ["OTHER*"]},
+        "alerts": {"studies": "urgent"},
+    }
+    where = {"ae_title": "A", "host": "127.0.0.1", "port": 1, "accepts": ["PDF"]}
+    destinations = [
+        DestinationSettings.model_validate({"name": name, **where, **rule})
+        for name, rule in rules.items()
+    ]
+    steps = sent_to(site, *destinations)
+    steps.compose(study, 1)
+    steps.deliver(study, 1)
+    sent = {d.destination for d in site.store.deliveries_of(study) if d.kind == "PDF"}
+    told = [e.detail for e in site.store.events_of(study) if e.what == "not-routed"][-1]
+    assert sent >= {"chest", "hospital"}, told
+    assert not sent & {"belly", "other hospital", "alerts"}
+    assert "belly: body part not said, not ABDOMEN" in told
+    assert f"other hospital: sent by {sender}, not OTHER*; alerts: not urgent" in told
+
+
+def test_a_revision_takes_the_place_of_the_one_before(site: Site, files: list[Path]) -> None:
+    """Late images: the result names its predecessor; our own picture, come back, begins nothing."""
+    uid = "1.2.3.77"
+    steps = sent_to(site, destination("old", "SC", "SR"))
+    for revision, part in ((1, files[:-1]), (2, files)):
+        assert site.receive(part, uid) == revision
+        if revision == 1:
+            Waits(site.store).given_up(uid, 1, Text(en="1 image is missing", zh="缺 1 幅"))
+        assert steps.plan(uid, revision) and steps.analyse(uid, revision)
+        steps.compose(uid, revision)
+        steps.deliver(uid, revision)
+    first, second = (site.store.reading(uid, revision).report for revision in (1, 2))
+    assert first is not None and first.supersedes is None
+    assert second is not None and second.supersedes == first.as_superseded
+    assert first.warnings[0].code == "begun-incomplete"
+    assert "1 image is missing; what lies on them" in first.warnings[0].text.en
+    assert "begun-incomplete" not in {warning.code for warning in second.warnings}
+    folder = steps.folder(uid, 2) / Stage.PRELIMINARY
+    (named,) = pydicom.dcmread(folder / "sr.dcm").PredecessorDocumentsSequence
+    assert named.ReferencedSeriesSequence[0].ReferencedSOPSequence[
+        0
+    ].ReferencedSOPInstanceUID == first.uid_of("sr")
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Supersedes revision 1 (preliminary)" in html and "取代第 1 次修订" in html
+    site.take_in([folder / "sc-0.dcm"], uid, sender="PACS")
+    assert not site.store.has_unread(uid)
+    assert len(site.store.instances_of(uid)) == len(files) + 1
+
+    def answers(query: pydicom.Dataset) -> Iterator[tuple[int, pydicom.Dataset | None]]:
+        images, pictures = str(second.series_uid), second.uid_of("sc-series")
+        yield found(
+            SeriesInstanceUID=images, Modality="CT", NumberOfSeriesRelatedInstances=len(files)
+        )
+        yield found(SeriesInstanceUID=pictures, Modality="OT", NumberOfSeriesRelatedInstances=9)
+
+    with scp(finder(answers), FINDER) as port:  # the PACS counts our pictures among the images
+        source = PeerSettings(ae_title="ORTHANC", host="127.0.0.1", port=port)
+        assembly = steps.settings.assembly.model_copy(update={"source": source})
+        asking = replace(steps, settings=steps.settings.model_copy(update={"assembly": assembly}))
+        judged = asking.judge_complete(uid)
+    assert judged.complete
+    assert f"counts {len(files)} images, {len(files)} are held" in judged.because.en

@@ -363,3 +363,25 @@ def test_times_follow_the_source_time_zone() -> None:
     assert CREATED.hour == 8
     assert (sr.ContentDate, sr.ContentTime) == ("20260131", "161530.250000")
     assert sr.TimezoneOffsetFromUTC == "+0800"
+
+
+def predecessors(sr: Dataset) -> list[str]:
+    return [
+        instance.ReferencedSOPInstanceUID
+        for study in sr.PredecessorDocumentsSequence
+        for series in study.ReferencedSeriesSequence
+        for instance in series.ReferencedSOPSequence
+    ]
+
+
+def test_a_revision_names_the_document_of_the_one_it_takes_the_place_of() -> None:
+    study = two_findings()
+    first = study.report()
+    second = study.report(revision=2, supersedes=first.as_superseded)
+    sr = made(study, second)
+    assert predecessors(sr) == [made(study, first).SOPInstanceUID] != [sr.SOPInstanceUID]
+    assert any("Supersedes revision 1 (preliminary)" in text for text in texts(sr))
+    signed = final(study, revision=2, supersedes=final(study).as_superseded)
+    assert predecessors(made(study, signed)) == [
+        second.uid_of("sr"), final(study).uid_of("sr"),
+    ]  # fmt: skip

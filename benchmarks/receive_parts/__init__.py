@@ -1,0 +1,1 @@
+"""What `benchmarks.receive` is made of: the objects, the sender, and the receivers compared."""

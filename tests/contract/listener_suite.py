@@ -1,0 +1,478 @@
+"""What a listener promises, whichever data path takes the objects in."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, build_context, build_role, evt
+from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+from pacs_bridge.dimse.listener import Listener
+from pacs_bridge.dimse.services import Answered, Asked, Event, Service
+from pacs_bridge.dimse.tls import client_context
+from pacs_bridge.errors import SettingsError
+from pacs_bridge.inbox import Inbox
+from pacs_bridge.sections import ListenerTlsSettings, TlsSettings
+from pacs_bridge.store import Instance, Store
+from tests.network.certificates import Certificate, make_authority, make_certificate
+from tests.network.raw_peer import (
+    ABORT,
+    COMMAND,
+    DATA,
+    LAST,
+    RELEASE_RP,
+    RELEASE_RQ,
+    RJ,
+    RawPeer,
+    association_request,
+    pdu,
+    pdv,
+    raw_peer,
+    store_command,
+)
+from tests.network.senders import association, kept_files, store_raw
+from tests.unit.pacs_bridge.made import ct, encoded
+
+COMMITMENT = "1.2.840.10008.1.20.1"
+AVAILABILITY = "1.2.840.10008.5.1.4.33"
+Running = Callable[..., AbstractContextManager[Listener]]
+
+
+def wait(true: Callable[[], Any], seconds: float = 10) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return make_authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def ours(authority: Certificate) -> Certificate:
+    return make_certificate(authority.key.parent, "preread", authority)
+
+
+@pytest.fixture(scope="session")
+def theirs(authority: Certificate) -> Certificate:
+    return make_certificate(authority.key.parent, "scanner", authority)
+
+
+class ListenerSuite:
+    """Mixed into a class that has the fixture ``running``: settings and services to a listener."""
+
+    # objects -----------------------------------------------------------------------------
+
+    def test_an_object_comes_as_it_was_sent_and_is_announced_before_success(
+        self, running: Running, store: Store
+    ) -> None:
+        image = ct(PixelData=os.urandom(3_000_000))
+        seen: list[tuple[Instance, int]] = []
+
+        def note(instance: Instance) -> None:
+            seen.append((instance, len(store.instances_of(instance.study_uid))))
+
+        with running(on_stored=note) as listener, association(listener.port) as sender:
+            assert sender.send_c_store(image).Status == 0x0000
+        ((instance, recorded),) = seen
+        assert recorded == 1
+        assert dcmread(instance.path).PixelData == image.PixelData
+        assert instance.source_ae == "SENDER"
+        assert instance.path.read_bytes().endswith(encoded(image))
+
+    @pytest.mark.parametrize("size", [1, 7, 1000])
+    def test_fragments_of_any_size_make_the_same_object(
+        self, running: Running, inbox: Inbox, size: int
+    ) -> None:
+        image = ct()
+        content = encoded(image)
+        with running() as listener, raw_peer(listener.port) as peer:
+            command = store_command(str(image.SOPInstanceUID))
+            pieces = []
+            for whole, control in ((command, COMMAND), (content, 0)):
+                for start in range(0, len(whole), size):
+                    last = LAST if start + size >= len(whole) else 0
+                    pieces.append(pdv(1, control | last, whole[start : start + size]))
+            for start in range(0, len(pieces), 3):  # several fragments in a PDU
+                peer.send(pdu(DATA, b"".join(pieces[start : start + 3])))
+            assert peer.status() == 0x0000
+        (path,) = kept_files(inbox)
+        assert path.read_bytes().endswith(content)
+
+    def test_an_object_that_breaks_off_leaves_nothing(
+        self, running: Running, inbox: Inbox, store: Store
+    ) -> None:
+        with running() as listener:
+            for ending in ("close", "abort", "release"):
+                with raw_peer(listener.port) as peer:
+                    peer.send(pdu(DATA, pdv(1, COMMAND | LAST, store_command("1.2.3"))))
+                    peer.send(pdu(DATA, pdv(1, 0, bytes(100_000))))
+                    if ending == "abort":
+                        peer.send(pdu(ABORT, bytes(4)))
+                    elif ending == "release":
+                        peer.send(pdu(RELEASE_RQ, bytes(4)))
+                        assert peer.receive()[0] in (RELEASE_RP, ABORT)
+            with association(listener.port) as sender:
+                assert sender.send_c_store(ct()).Status == 0x0000
+            wait(lambda: len(kept_files(inbox)) == 1)
+        assert len(store.worklist()) == 1
+
+    def test_what_is_refused_is_taken_off_the_connection_first(
+        self, running: Running, inbox: Inbox
+    ) -> None:
+        image = ct(PixelData=os.urandom(500_000))
+        with running() as listener, association(listener.port) as sender:
+            for _ in range(3):
+                status, words = store_raw(sender, encoded(image), CTImageStorage, "1.2/3")
+                assert status == 0xC000
+                assert "AffectedSOPInstanceUID" in words
+            assert sender.send_c_store(image).Status == 0x0000
+        assert len(kept_files(inbox)) == 1
+
+    def test_an_object_asked_for_by_our_move_is_known_as_such(
+        self, running: Running, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fetched: list[bool | None] = []
+        really = Store.record_instance
+
+        def record(self: Store, *arguments: Any, **more: Any) -> bool:
+            fetched.append(more["fetched"])
+            return really(self, *arguments, **more)
+
+        monkeypatch.setattr(Store, "record_instance", record)
+        with running() as listener, association(listener.port) as sender:
+            sender.send_c_store(ct(), originator_aet="PREREAD", originator_id=1)
+            sender.send_c_store(ct(), originator_aet="SOMEBODY", originator_id=1)
+            sender.send_c_store(ct())
+        assert fetched == [True, False, None]
+
+    # who may enter -----------------------------------------------------------------------
+
+    @pytest.mark.parametrize(
+        ("rules", "enters"),
+        [
+            (("10.0.0.0/8",), False),
+            (("10.0.0.0/8", "127.0.0.0/8"), True),
+            (("SENDER@10.0.0.0/8",), False),
+            (("SENDER@127.0.0.1", "10.0.0.0/8"), True),
+            (("SENDER@10.0.0.0/8", "127.0.0.1"), False),
+            (("OTHER@10.0.0.0/8",), True),
+        ],
+    )
+    def test_addresses(
+        self,
+        running: Running,
+        rules: tuple[str, ...],
+        enters: bool,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        with (
+            running(calling_addresses=rules) as listener,
+            association(listener.port) as sender,
+        ):
+            wait(lambda: sender.is_established or sender.is_rejected)
+            assert sender.is_established is enters
+        told = any("calling_addresses" in record.getMessage() for record in caplog.records)
+        assert told is not enters
+
+    def test_one_address_has_no_more_associations_than_it_may(
+        self, running: Running, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with running(maximum_each=1) as listener, association(listener.port) as first:
+            assert first.is_established
+            with association(listener.port) as second:
+                assert second.is_rejected
+        assert any("maximum_each" in record.getMessage() for record in caplog.records)
+
+    def test_who_asks_for_nothing_is_not_waited_for(self, running: Running) -> None:
+        with running(request_timeout_s=0.5) as listener:
+            peers = [RawPeer(listener.port) for _ in range(3)]
+            peers[1].send(association_request()[:40])
+            for peer in peers:
+                began = time.monotonic()
+                assert peer.receive()[0] in (0, ABORT)
+                assert time.monotonic() - began < 5
+                peer.close()
+
+    def test_an_association_lasts_as_long_as_it_is_used(self, running: Running) -> None:
+        with (
+            running(idle_timeout_s=1.0, request_timeout_s=0.5) as listener,
+            association(listener.port) as sender,
+        ):
+            for _ in range(4):
+                time.sleep(0.4)
+                assert sender.send_c_store(ct()).Status == 0x0000
+
+    # negotiation -------------------------------------------------------------------------
+
+    def test_storage_says_what_it_does_to_a_sender_that_asks(self, running: Running) -> None:
+        item = SOPClassExtendedNegotiation()
+        item.sop_class_uid = UID(CTImageStorage)
+        item.service_class_application_information = bytes((2, 0, 0, 0, 0, 0))
+        with running() as listener, RawPeer(listener.port) as peer:
+            answer = peer.associate(items=[item])
+        (said,) = answer.user_information.ext_neg
+        assert said.service_class_application_information == bytes((2, 0, 3, 0, 0, 0))
+
+    def test_we_say_who_we_are(self, running: Running) -> None:
+        with running() as listener, RawPeer(listener.port) as peer:
+            answer = peer.associate()
+        version = answer.user_information.implementation_version_name
+        assert str(version).startswith("PREREAD_")
+
+    def test_a_request_without_a_presentation_context_we_take_is_answered(
+        self, running: Running
+    ) -> None:
+        with running() as listener, RawPeer(listener.port) as peer:
+            answer = peer.associate(syntaxes=("1.2.3.4",))
+            assert [each.result for each in answer.presentation_context] == [3]
+
+    # other services ----------------------------------------------------------------------
+
+    def test_a_request_of_dimse_n_reaches_its_service_and_is_answered(
+        self, running: Running
+    ) -> None:
+        asked: list[Asked] = []
+
+        def handle(request: Asked) -> Answered:
+            asked.append(request)
+            return Answered(0x0000)
+
+        service = Service(COMMITMENT, frozenset({"N-ACTION"}), handle)
+        information = Dataset()
+        information.TransactionUID = "1.2.3"
+        context = build_context(COMMITMENT, [ImplicitVRLittleEndian])
+        with (
+            running(services=[service]) as listener,
+            association(listener.port, [context]) as sender,
+        ):
+            answer, _ = sender.send_n_action(information, 1, COMMITMENT, f"{COMMITMENT}.1")
+            assert answer.Status == 0x0000
+        (request,) = asked
+        assert (request.kind, request.number) == ("N-ACTION", 1)
+        assert (request.sop_class_uid, request.sop_instance_uid) == (
+            COMMITMENT,
+            f"{COMMITMENT}.1",
+        )
+        assert request.dataset.TransactionUID == "1.2.3"
+        assert (request.calling_ae, request.address) == ("SENDER", "127.0.0.1")
+
+    def test_what_a_service_raises_or_does_not_know_is_an_answer(self, running: Running) -> None:
+        def handle(request: Asked) -> Answered:
+            if request.sop_instance_uid == "1.2.3":
+                raise RuntimeError("a bug")
+            return Answered(0x0112, comment="no such SOP instance")
+
+        service = Service(AVAILABILITY, frozenset({"N-CREATE"}), handle)
+        contexts = [build_context(AVAILABILITY, [ExplicitVRLittleEndian])]
+        with (
+            running(services=[service]) as listener,
+            association(listener.port, contexts) as sender,
+        ):
+            content = Dataset()
+            content.PatientID = "1"
+            answer, _ = sender.send_n_create(content, AVAILABILITY, "1.2.3")
+            assert answer.Status == 0x0110
+            answer, _ = sender.send_n_create(content, AVAILABILITY, "1.2.4")
+            assert (answer.Status, answer.ErrorComment) == (0x0112, "no such SOP instance")
+
+    def test_a_peer_that_is_the_scp_reports_to_us(self, running: Running) -> None:
+        asked: list[Asked] = []
+
+        def handle(request: Asked) -> Answered:
+            asked.append(request)
+            return Answered(0x0000)
+
+        services = [
+            Service(COMMITMENT, frozenset({"N-ACTION"}), lambda request: Answered(0x0000)),
+            Service(COMMITMENT, frozenset({"N-EVENT-REPORT"}), handle, peer_is_scp=True),
+        ]
+        with running(services=services) as listener:
+            ae = AE("ARCHIVE")
+            made = ae.associate(
+                "127.0.0.1",
+                listener.port,
+                [build_context(COMMITMENT)],
+                ae_title="PREREAD",
+                ext_neg=[build_role(COMMITMENT, scp_role=True)],
+            )
+            assert made.is_established
+            (context,) = made.accepted_contexts
+            assert context.as_scp
+            information = Dataset()
+            information.TransactionUID = "1.2.3"
+            answer, _ = made.send_n_event_report(information, 1, COMMITMENT, f"{COMMITMENT}.1")
+            assert answer.Status == 0x0000
+            made.release()
+        assert [(each.kind, each.number) for each in asked] == [("N-EVENT-REPORT", 1)]
+
+    @pytest.mark.parametrize("stays", [True, False])
+    def test_an_event_follows_over_the_same_association_if_the_peer_stays(
+        self, running: Running, stays: bool
+    ) -> None:
+        told: list[int | None] = []
+        heard: list[str] = []
+        result = Dataset()
+        result.TransactionUID = "1.2.3"
+        event = Event(COMMITMENT, f"{COMMITMENT}.1", 1, result, told.append)
+
+        def hear(received: evt.Event) -> tuple[int, None]:
+            heard.append(str(received.event_information.TransactionUID))
+            return 0x0000, None
+
+        service = Service(
+            COMMITMENT,
+            frozenset({"N-ACTION"}),
+            lambda request: Answered(0x0000, then=lambda: event),
+        )
+        with running(services=[service]) as listener:
+            ae = AE("SENDER")
+            made = ae.associate(
+                "127.0.0.1",
+                listener.port,
+                [build_context(COMMITMENT), build_context(CTImageStorage)],
+                ae_title="PREREAD",
+                evt_handlers=[(evt.EVT_N_EVENT_REPORT, hear)],
+            )
+            made.send_n_action(result, 1, COMMITMENT, f"{COMMITMENT}.1")
+            if stays:
+                wait(lambda: told)
+                assert made.send_c_store(ct()).Status == 0x0000
+            made.release()
+            wait(lambda: told)
+        assert (told, heard) == (([0x0000], ["1.2.3"]) if stays else ([None], []))
+
+    # TLS ---------------------------------------------------------------------------------
+
+    def tls(self, ours: Certificate, authority: Certificate, **more: Any) -> ListenerTlsSettings:
+        return ListenerTlsSettings(
+            port=0,
+            certificate=str(ours.certificate),
+            key=str(ours.key),
+            authorities=str(authority.certificate),
+            **more,
+        )
+
+    def test_who_has_a_certificate_sends_over_tls(
+        self, running: Running, authority: Certificate, ours: Certificate, theirs: Certificate
+    ) -> None:
+        client = TlsSettings(
+            authorities=str(authority.certificate),
+            certificate=str(theirs.certificate),
+            key=str(theirs.key),
+        )
+        stored: list[Instance] = []
+        with running(tls=self.tls(ours, authority), on_stored=stored.append) as listener:
+            assert listener.tls_port is not None
+            made = AE("SENDER").associate(
+                "127.0.0.1",
+                listener.tls_port,
+                [build_context(CTImageStorage)],
+                ae_title="PREREAD",
+                tls_args=(client_context(client), "127.0.0.1"),
+            )
+            assert made.is_established
+            image = ct(PixelData=os.urandom(1_000_000))
+            assert made.send_c_store(image).Status == 0x0000
+            made.release()
+            with association(listener.port) as sender:  # the other port, without
+                assert sender.is_established
+        assert dcmread(stored[0].path).PixelData == image.PixelData
+
+    def test_who_has_none_or_speaks_an_old_version_does_not(
+        self, running: Running, authority: Certificate, ours: Certificate, theirs: Certificate
+    ) -> None:
+        stranger = make_authority(authority.key.parent, "stranger")
+        known = {"certificate": str(theirs.certificate), "key": str(theirs.key)}
+        trusted = {"authorities": str(authority.certificate)}
+        with running(tls=self.tls(ours, authority), plain=False) as listener:
+            assert listener.tls_port is not None
+            address = ("127.0.0.1", listener.tls_port)
+            waits = socket.create_connection(address)  # says nothing, holds up nobody
+            other = {"certificate": str(stranger.certificate), "key": str(stranger.key)}
+            old = client_context(TlsSettings(**trusted, **known))
+            old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+            for context in (
+                client_context(TlsSettings(**trusted)),
+                client_context(TlsSettings(**trusted, **other)),
+                old,
+            ):
+                with (
+                    pytest.raises(OSError),
+                    context.wrap_socket(
+                        socket.create_connection(address, timeout=10),
+                        server_hostname="127.0.0.1",
+                    ) as secure,
+                ):
+                    secure.sendall(association_request())
+                    if not secure.recv(6):
+                        raise ConnectionResetError
+            with pytest.raises(ssl.SSLCertVerificationError):  # it isn't who it says
+                client_context(TlsSettings(authorities=str(stranger.certificate))).wrap_socket(
+                    socket.create_connection(address, timeout=10), server_hostname="127.0.0.1"
+                )
+            with RawPeer(listener.tls_port) as peer:  # no TLS at all
+                peer.send(association_request())
+                assert peer.receive()[0] != RJ
+            context = client_context(TlsSettings(**trusted, **known))
+            with context.wrap_socket(
+                socket.create_connection(address, timeout=10), server_hostname="127.0.0.1"
+            ) as secure:
+                assert secure.version() == "TLSv1.3"
+                secure.sendall(association_request())
+                assert secure.recv(1) == b"\x02"
+            waits.close()
+
+    def test_a_certificate_that_is_not_there_is_a_clear_error(self, running: Running) -> None:
+        nowhere = ListenerTlsSettings(port=0, certificate="/nowhere.pem", client_certificates="off")
+        expected = "listener.tls.certificate = '/nowhere.pem'"
+        with pytest.raises(SettingsError, match=expected), running(tls=nowhere):
+            pass
+
+    # the end -----------------------------------------------------------------------------
+
+    def test_stop_lets_an_object_that_is_being_kept_be_finished(
+        self, running: Running, inbox: Inbox
+    ) -> None:
+        begun, go_on = threading.Event(), threading.Event()
+
+        def slow(instance: Instance) -> None:
+            begun.set()
+            go_on.wait(10)
+
+        with running(on_stored=slow) as listener, association(listener.port) as sender:
+            statuses: list[Any] = []
+            sending = threading.Thread(
+                target=lambda: statuses.append(sender.send_c_store(ct()).get("Status"))
+            )
+            sending.start()
+            assert begun.wait(10)
+            stopping = threading.Thread(target=listener.stop)
+            stopping.start()
+            time.sleep(0.3)
+            go_on.set()
+            sending.join(10)
+            stopping.join(10)
+        assert statuses == [0x0000]
+        assert len(kept_files(inbox)) == 1
+
+    def test_echo(self, running: Running) -> None:
+        with (
+            running() as listener,
+            association(listener.port, [build_context(Verification)]) as sender,
+        ):
+            assert sender.send_c_echo().Status == 0x0000
