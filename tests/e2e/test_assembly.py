@@ -100,14 +100,12 @@ def test_half_a_study_waits_and_a_late_image_makes_a_new_revision(
 
     site.orthanc.upload(late)
     site.send([late])
-    wait_until(
-        lambda: (
-            site.state(study) is State.AWAITING_SIGNATURE
-            and site.server.store.reading(study).revision == 2
-        ),
-        200,
-        "the second reading",
-    )
+
+    def read_again() -> bool:
+        newest = site.server.store.reading(study)
+        return newest.revision == 2 and newest.state is State.AWAITING_SIGNATURE
+
+    wait_until(read_again, 200, "the second reading")
     second = site.server.store.reading(study)
     assert second.report is not None
     assert second.report.slice_count == 90
