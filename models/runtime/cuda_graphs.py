@@ -82,8 +82,7 @@ class CudaGraphs:
         import torch
 
         fixed = image.clone()  # keeps its layout
-        # PyTorch left its constructor untyped.
-        aside: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        aside: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # untyped in PyTorch
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             for _ in range(WARM_UPS):

@@ -14,7 +14,8 @@ from pacs_bridge.dimse.services import Service
 from pacs_bridge.inbox import Inbox
 from pacs_bridge.settings import ListenerSettings
 from pacs_bridge.store import Instance, Store, open_store
-from tests.contract.listener_suite import ListenerSuite, Running, authority, ours, theirs
+from tests.contract.listener_suite import ListenerSuite, Running
+from tests.contract.listener_tls_suite import ListenerTlsSuite, authority, ours, theirs
 
 __all__ = ["authority", "ours", "theirs"]
 
@@ -45,7 +46,7 @@ def _runner(inbox: Inbox, **chosen: Any) -> Running:
     return running
 
 
-class TestOwn(ListenerSuite):
+class TestOwn(ListenerSuite, ListenerTlsSuite):
     """From the connection straight to the file."""
 
     @pytest.fixture
@@ -53,7 +54,7 @@ class TestOwn(ListenerSuite):
         return _runner(inbox, data_path="own")
 
 
-class TestLibrary(ListenerSuite):
+class TestLibrary(ListenerSuite, ListenerTlsSuite):
     """pynetdicom alone."""
 
     @pytest.fixture

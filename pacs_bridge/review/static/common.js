@@ -40,3 +40,25 @@ export function every(seconds, step) {
   };
   setTimeout(again, seconds * 1000);
 }
+
+/** Keeps the element `id` as `url` shows it, unless somebody is about to press a button in it. */
+export function fresh(id, url, seconds) {
+  const words = read("words");
+  const place = document.getElementById(id);
+  const offline = document.getElementById("offline");
+  let freshAt = new Date();
+  every(seconds, async () => {
+    let now;
+    try {
+      now = await (await ask(url)).text();
+    } catch (error) {
+      if (error.status === 401) location.reload();
+      offline.textContent = fill(words.offline, { time: freshAt.toLocaleTimeString() });
+      offline.hidden = false;
+      return;
+    }
+    offline.hidden = true;
+    freshAt = new Date();
+    if (!place.contains(document.activeElement)) place.innerHTML = now; // our own template's
+  });
+}

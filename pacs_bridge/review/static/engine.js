@@ -1,24 +1,4 @@
-// The engine's page: fresh figures every few seconds.
-import { ask, every, fill, read } from "./common.js";
+// The engine's page: fresh every few seconds.
+import { fresh } from "./common.js";
 
-const words = read("words");
-const place = document.getElementById("engine");
-const offline = document.getElementById("offline");
-let freshAt = new Date();
-
-async function refresh() {
-  let fresh;
-  try {
-    fresh = await (await ask("/engine/state")).text();
-  } catch (error) {
-    if (error.status === 401) location.reload();
-    offline.textContent = fill(words.offline, { time: freshAt.toLocaleTimeString() });
-    offline.hidden = false;
-    return;
-  }
-  offline.hidden = true;
-  freshAt = new Date();
-  if (!place.contains(document.activeElement)) place.innerHTML = fresh; // our own template's
-}
-
-every(3, refresh);
+fresh("engine", "/engine/state", 3);
