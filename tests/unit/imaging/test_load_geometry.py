@@ -79,12 +79,16 @@ def field_images(
 
 
 def assert_field(volume: Volume) -> None:
-    """Every voxel of every slice that lies inside the images."""
+    """Every voxel of every slice that lies inside the images.
+
+    What rounding may add up to: 0.5 in the images, which the cubic's weights along rows and
+    columns (sums of magnitudes up to 1.25 each) raise to 0.78, 0.5 once moved, 0.5 once mixed.
+    """
     index = np.moveaxis(np.indices(volume.grid.shape), 0, -1)
     wanted = field(volume.grid.to_lps(index))
     inside = volume.voxels > -1000
     assert inside.any(axis=(1, 2)).all()
-    assert np.abs(volume.voxels - wanted)[inside].max() < 1.6
+    assert np.abs(volume.voxels - wanted)[inside].max() < 1.8
 
 
 angle = st.floats(-3.1, 3.1)
