@@ -17,6 +17,10 @@ RUN /opt/preread/bin/pip install --no-cache-dir --no-compile -c requirements.loc
     && /opt/preread/bin/preread --version
 
 FROM python:${PYTHON}-slim
+# Chinese in PDF reports and in captions of secondary captures
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends fonts-wqy-microhei \
+    && rm -rf /var/lib/apt/lists/*
 RUN groupadd --gid 10001 preread \
     && useradd --uid 10001 --gid preread --create-home --shell /usr/sbin/nologin preread \
     && install -d -o preread -g preread /data /etc/preread

@@ -12,6 +12,8 @@ MAKEFLAGS += --no-builtin-rules
 DEMO_VENV ?= .venv-demo
 VENV ?= .venv-test
 TRITON_VENV ?= .venv-triton
+# a process starts twice as fast from kept bytecode, and the tests start hundreds
+unexport PYTHONDONTWRITEBYTECODE
 LOCK := requirements.lock
 comma := ,
 MARK := $(shell cat $(LOCK) pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
@@ -34,7 +36,7 @@ OHIF ?= 3.12.10
 PIP ?=
 
 TEST_PACKAGES := openssl orthanc orthanc-dicomweb dcmtk dicom3tools postgresql \
-                 chromium chromium-driver fonts-noto-cjk poppler-utils poppler-data
+                 chromium chromium-driver fonts-noto-cjk fonts-wqy-microhei poppler-utils poppler-data
 
 .PHONY: help demo test test-all ohif lint format bench lock clean
 

@@ -4,8 +4,9 @@ Rooms: ``geometry`` (Grid) and ``volume`` (Volume, Mask, Region) say where voxel
 ``headers`` reads files into ``image_slice`` values (``undeclared`` reads text without a character
 set, ``mr_facts`` and ``weighting`` what an MR is weighted for), ``grouping`` puts them into series
 (``frame_kinds``: into the volumes of an enhanced one), ``input_rule`` says what a model wants
-of a series, ``rules`` what is wrong with one, ``suitability`` how well it suits (``series_words``,
-``contrast`` and ``kernels`` read what its header says, ``series_rules`` are a site's exceptions),
+of a series, ``rules`` what is wrong with one, ``suitability`` how well it suits (``planes`` says
+how its images lie, ``series_words``, ``contrast`` and ``kernels`` read what its header says,
+``series_rules`` are a site's exceptions, ``patterns`` what people write into both kinds of rules),
 ``series`` chooses with a reason for each refusal (``continuation``: what goes on in another
 series), ``roles`` where a model takes several; ``wholeness`` sees slices that are still missing;
 ``load`` makes the Volume: ``stacks`` takes one of several that lie in one place, ``arrange`` orders

@@ -14,7 +14,7 @@ from imaging.errors import InconsistentSeries, IrregularGeometry, NoImages
 from imaging.geometry import Grid
 from imaging.headers import ImageSlice
 from imaging.notices import Notice, notice
-from imaging.rules import slice_normal
+from imaging.planes import slice_normal
 from imaging.spacing import ROUNDING_MM, Layers, even_layers, uneven_layers
 from imaging.stacks import by_position, one_stack
 
@@ -28,6 +28,9 @@ SAME_SPACING_MM = 0.0002
 LEAST_SHEAR = 0.0005
 """A slope below this (0.03 degrees) leaves a grid as good as orthogonal; above, the slices are
 moved back, where they moved by more than positions are rounded."""
+MOST_WIDENED = 8
+"""Times the size of the images, to which a tilt may widen the grid: 2 m at 35 degrees stay below.
+More is a PixelSpacing that is wrong, and no memory would hold it."""
 MOST_TILT_DEGREES = 35.0
 """Gantries tilt by 30 degrees at most; beyond this the positions are wrong."""
 
@@ -110,6 +113,21 @@ def arrange(slices: tuple[ImageSlice, ...]) -> Stack:
         where = f"{min(z):g} .. {max(z):g} (z)" if len(z) > 1 else f"z = {z[0]:g}"
         notices.append(notice("missing-slices", count=len(layers.missing), where=where))
     return Stack(straight.grid, images, places, layers, tuple(notices))
+
+
+def foreseen(slices: tuple[ImageSlice, ...]) -> Stack:
+    """The stack that :func:`arrange` will make once the pixels are known, as far as headers tell.
+
+    Images of one position that no header tells apart count as one: copies, which pixels show.
+
+    Raises:
+        SeriesError: as :func:`arrange` does.
+    """
+    kept, _ = one_shape(slices)
+    if any(image.position is None or image.orientation is None for image in kept):
+        raise NoImages("images without position; send the original images")
+    chosen, _ = one_stack(kept)
+    return arrange(tuple(images[0] for images in by_position(chosen).values()))
 
 
 def one_shape(slices: tuple[ImageSlice, ...]) -> tuple[tuple[ImageSlice, ...], list[Notice]]:
@@ -245,6 +263,12 @@ def _straight(image: ImageSlice, slope: NDArray[np.float64], layers: Layers) -> 
         low = np.floor([np.min(rows) + 1e-6, np.min(columns) + 1e-6])
         high = np.ceil([np.max(rows) - 1e-6, np.max(columns) - 1e-6])
         shape = (shape[0] + int(high[0] - low[0]), shape[1] + int(high[1] - low[1]))
+        if shape[0] > MOST_WIDENED * image.rows or shape[1] > MOST_WIDENED * image.columns:
+            raise IrregularGeometry(
+                f"a tilt of {angle:.1f} degrees would widen the slices to {shape[0]} rows and "
+                f"{shape[1]} columns, e.g. {image.path.name}, whose PixelSpacing is "
+                f"{image.pixel_spacing} mm. Check PixelSpacing and ImagePositionPatient"
+            )
         first = first + along_column * row_mm * low[0] + along_row * column_mm * low[1]
         shift = [
             (_whole(low[0] - r), _whole(low[1] - c)) for r, c in zip(rows, columns, strict=True)

@@ -14,7 +14,7 @@ import numpy as np
 from imaging.contrast import told_phase
 from imaging.grouping import Series
 from imaging.headers import ImageSlice
-from imaging.rules import prevailing, slice_distance_mm, slice_normal
+from imaging.planes import prevailing, slice_distance_mm, slice_normal
 from imaging.series_words import regions_of
 
 MOST_OVERLAP = 0.2

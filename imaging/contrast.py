@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from imaging.headers import SeriesHeader
 from imaging.language import Text
+from imaging.patterns import one_of
 from imaging.series_words import plain_words
 
 
@@ -35,22 +36,18 @@ _NOT_GIVEN = {"", "NO", "NONE", "N", "0", "无"}
 """What scanners write into ContrastBolusAgent when nothing was given."""
 
 
-def _words(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
-
-
 # Of CT, in plain words. Tested in this order: "without contrast" holds "contrast".
-_BOTH = _words(
+_BOTH = one_of(
     r"\bw/? ?(?:and|&)? ?w/? ?o\b", r"\bwo? ?/? ?w\b", r"with ?(?:and|&|/) ?(?:with)?out",
     r"\bc[-] ?/? ?c\+", r"平扫\W*增强",
 )  # fmt: skip
-_PLAIN = _words(
+_PLAIN = one_of(
     r"\bw ?/? ?o\b", r"without", r"\bnon?[\s-]*(?:con(?!v)|enh|ce\b)", r"\bsine\b", r"unenh",
     r"\bplain\b", r"\bc-(?![\w-])", r"\bpre-?c(?:on\w*)?\b", r"\bagent ?(?:none|no\b)",
     r"\bpre\b(?![\s-]*(?:b[xi]|proc|op|surg|treat|rt\b|chemo|tx))",
     r"\bnati[vf]", r"\bohne\b", r"\bncct?\b", r"\bbez\b", r"\bsans ?(?:inj|iv)", r"平扫", r"未增强",
 )  # fmt: skip
-_ENHANCED = _words(
+_ENHANCED = one_of(
     r"\bc ?\+", r"\+ ?c\b", r"\bce\b", r"contrast", r"enhanc", r"\bcta\b", r"\bpe\b(?! ?t)",
     r"\bwith(?: ?c)?\b(?! ?(?:delay|3d|mpr|recon))", r"\bw ?/? ?c\b", r"\biv ?con", r"\bkm\b",
     r"\bw\b(?! ?/? ?o\b)", r"injec", r"\bi ?\+", r"增强", r"强化",
@@ -58,22 +55,22 @@ _ENHANCED = _words(
     r"\b\d{2,3} ?(?:cc|ml)\b", r"opti(?:ray|\b|\d)", r"omni", r"isovue", r"visipa", r"ultravist",
 )  # fmt: skip
 _PHASES: tuple[tuple[Phase, re.Pattern[str]], ...] = (
-    (Phase.PORTAL, _words(
+    (Phase.PORTAL, one_of(
         r"portal", r"\bp\W?v\b", r"\bpvp\b", r"p\W? ?ven", r"\bven(?:ous\w*|e|oz\w*|a)?\b",
         r"zylna",
         r"\b(?:60|65|70|75|80|90) ?sec", r"门脉", r"门静脉", r"静脉期", r"parenchym", r"实质期",
     )),
-    (Phase.ARTERIAL, _words(
+    (Phase.ARTERIAL, one_of(
         r"arter", r"\bart\b", r"\ba ?phase", r"\bhap\b", r"pancrea\w* ?phase", r"tetnic",
         r"\b(?:20|25|30|35|40|45) ?sec", r"cortico", r"动脉", r"皮质期",
     )),
-    (Phase.DELAYED, _words(
+    (Phase.DELAYED, one_of(
         r"(?<!\d sec )(?<!\d secs )delay", r"\b(?:1[2-9]0|[2-9]\d0) ?sec", r"\blate\b(?! ?art)",
-        r"equilib", r"excret", r"nephrog", r"(?<!x )\b\d+ ?min\b", r"pozn",
+        r"equilib", r"excret", r"nephro(?!st)", r"\bneph\b", r"(?<!x )\b\d+ ?min\b", r"pozn",
         r"tard[ií]", r"延迟", r"排泄期", r"平衡期",
     )),
 )  # fmt: skip
-_LATE_ARTERIAL = _words(r"late ?art", r"arter\w* ?-?delay")
+_LATE_ARTERIAL = one_of(r"late ?art", r"arter\w* ?-?delay")
 
 # MR is described in other words, often joined by underscores, and never by a phase of the liver.
 _MR_PLAIN = re.compile(

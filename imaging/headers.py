@@ -25,7 +25,7 @@ from imaging.image_slice import Orientation as Orientation
 from imaging.image_slice import SeriesHeader as SeriesHeader
 from imaging.mr_facts import MrFacts, read_facts
 from imaging.notices import Notice, notice
-from imaging.undeclared import understood
+from imaging.undeclared import text_of
 
 log = logging.getLogger(__name__)
 
@@ -215,6 +215,7 @@ def _slice(
         pixel_spacing=(spacing[0], spacing[1]) if spacing else None,
         slice_thickness_mm=thickness[0] if thickness else None,
         variant=_variant(header, place),
+        images_in_acquisition=_integer(header.get("ImagesInAcquisition")),
     )
 
 
@@ -258,9 +259,7 @@ def _must_be_no_image(path: Path, header: Dataset) -> None:
 
 def _series_header(header: Dataset, frame: int = 1) -> SeriesHeader:
     def text(keyword: str) -> str:
-        value = header.get(keyword)
-        text = "" if value is None else "/".join(str(part) for part in _listed(value)).strip()
-        return text if header.get("SpecificCharacterSet") else understood(text)
+        return text_of(header, keyword)
 
     frames = header.get("PerFrameFunctionalGroupsSequence")
     place: Dataset | _Groups = _Groups(frames[frame - 1], header) if frames else header

@@ -35,6 +35,8 @@ class ImageSlice:
     slice_thickness_mm: float | None
     variant: tuple[tuple[str, str], ...]
     """Attributes that tell apart images of one position: acquisition, echo, phase, kernel."""
+    images_in_acquisition: int = 0
+    """ImagesInAcquisition (0020,1002); 0: not said."""
 
 
 @dataclass(frozen=True)

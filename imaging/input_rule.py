@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
+
+from imaging.patterns import Pattern
 
 
 class InputRule(BaseModel):
-    """Which series a model takes; part of its ``preread.toml``.
-
-    Patterns are regular expressions that must occur somewhere, capitals or not.
-    """
+    """Which series a model takes; part of its ``preread.toml``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     modality: str = Field(default="CT", description="DICOM Modality")
-    body_part: str = Field(
+    body_part: Pattern = Field(
         default="",
         description="pattern that BodyPartExamined, or the description of series, protocol or "
         "study, must hold; empty: any body part",
     )
-    include: str = Field(
+    include: Pattern = Field(
         default="",
         description="pattern that SeriesDescription (ProtocolName where it is empty) must hold",
     )
-    exclude: str = Field(default="", description="pattern that it must not hold")
+    exclude: Pattern = Field(default="", description="pattern that it must not hold")
     weighting: Literal["any", "T1", "T2", "FLAIR", "PD"] = Field(
         default="any",
         description="of MR: by its descriptions, else its sequence's name, else its times",
     )
-    prefer_part: str = Field(
+    prefer_part: Pattern = Field(
         default="",
         description="pattern; of several series, one whose description names only other parts of "
         "the body comes last; empty: as body_part",
@@ -68,12 +66,3 @@ class InputRule(BaseModel):
     smallest_lesion_mm: float = Field(
         default=6.0, gt=0, description="what that warning says can be missed, mm"
     )
-
-    @field_validator("body_part", "prefer_part", "include", "exclude")
-    @classmethod
-    def _pattern(cls, value: str) -> str:
-        try:
-            re.compile(value, re.IGNORECASE)
-        except re.error as error:
-            raise ValueError(f"{value!r} is no regular expression: {error}") from error
-        return value

@@ -100,7 +100,9 @@ def _decoded(
             lost[made.path] = notice("unreadable-file", file=made.path.name, problem=problem)
         else:
             pixels |= {(made.path, number): plane for number, plane in made.planes.items()}
-    return pixels, [lost[path] for path in sorted(lost)]
+    # Of a file of many frames others may have been readable: it is whole, or it is not used.
+    kept = {key: plane for key, plane in pixels.items() if key[0] not in lost}
+    return kept, [lost[path] for path in sorted(lost)]
 
 
 def _source(image: ImageSlice, place: Place) -> SourceSlice:

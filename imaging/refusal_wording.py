@@ -27,7 +27,6 @@ REFUSALS: Final[dict[str, tuple[Severity, str, str]]] = {
         "{count} 个文件的 SOP Instance UID 重复，已跳过",
     ),
     # series, refused
-    "no-images": (Severity.REFUSAL, "no images in it", "没有图像"),
     "wrong-modality": (
         Severity.REFUSAL,
         "Modality is {found}, the model takes {wanted}",
@@ -165,11 +164,6 @@ REFUSALS: Final[dict[str, tuple[Severity, str, str]]] = {
         Severity.REFUSAL,
         "the images of the series do not belong together: {problem}",
         "该序列的图像不一致：{problem}",
-    ),
-    "undecodable-series": (
-        Severity.REFUSAL,
-        "the pixels could not be decoded: {problem}",
-        "像素数据无法解码：{problem}",
     ),
     "no-lung": (
         Severity.REFUSAL,

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
+from imaging.arrange import Stack, foreseen
 from imaging.contrast import is_enhanced
+from imaging.errors import InconsistentSeries, SeriesError
 from imaging.headers import ImageSlice, SeriesHeader
 from imaging.input_rule import InputRule
 from imaging.kernels import Sharpness, sharpness
 from imaging.notices import Notice, notice
+from imaging.patterns import holds
+from imaging.planes import (
+    covered_mm,
+    is_localizer,
+    plane_angle_degrees,
+    prevailing,
+    slice_distance_mm,
+)
 from imaging.series_rules import SeriesRule
 from imaging.series_words import Kind, kind_of, names_part
 from imaging.suitability import KIND_FACTORS, Suitability, weigh
@@ -23,8 +31,6 @@ WORST_COSINE = 0.01
 LEAST_SCAN_MM = 100.0
 """A series called scout or bolus that covers so much is a scan, of CT."""
 
-_NORMAL_AXIS = {"sagittal": 0, "coronal": 1, "axial": 2}
-"""Which LPS axis a slice of that name lies across."""
 _FEW_IMAGES = (Kind.LOCALIZER, Kind.TRACKING)
 
 
@@ -49,10 +55,10 @@ def judge(
     taken = any(each.then == "take" for each in site)
     refusal = next((notice("site-never", rule=r.name) for r in site if r.then == "never"), None)
     refusal = refusal or _refusal(header, slices, rule, taken=taken)
-    if refusal is not None:
-        return Suitability(0.0, (refusal,))
-    spacing = slice_distance_mm(slices)
-    coarsest = max(spacing, slices[0].slice_thickness_mm or spacing)
+    stack = _stack(images, rule) if refusal is None else refusal
+    if isinstance(stack, Notice):
+        return Suitability(0.0, (stack,))
+    coarsest = _coarsest(stack.layers.widest_mm, slices)
     warnings = []
     if coarsest > rule.advised_slice_mm:
         limit = rule.smallest_lesion_mm
@@ -64,19 +70,6 @@ def judge(
     return Suitability(score, tuple(warnings), factors, covered_mm(slices))
 
 
-def prevailing(slices: tuple[ImageSlice, ...]) -> tuple[ImageSlice, ...]:
-    """The images of the commonest kind: a scout inside a series does not decide about it."""
-
-    def kind(image: ImageSlice) -> tuple[str, ...]:
-        scout = not {"LOCALIZER", "SCOUT"}.isdisjoint(image.image_type)
-        axes = [str(round(x, 1) + 0.0) for x in image.orientation or ()]
-        return image.modality, str(scout), str(image.rows), str(image.columns), *axes
-
-    counts = Counter(kind(image) for image in slices)
-    most = max(counts, key=lambda each: (counts[each], each))
-    return tuple(image for image in slices if kind(image) == most)
-
-
 def _refusal(
     header: SeriesHeader, slices: tuple[ImageSlice, ...], rule: InputRule, *, taken: bool
 ) -> Notice | None:
@@ -84,7 +77,7 @@ def _refusal(
     first = slices[0]
     if first.modality != rule.modality:
         return notice("wrong-modality", found=first.modality or "empty", wanted=rule.modality)
-    if "LOCALIZER" in first.image_type or "SCOUT" in first.image_type:
+    if is_localizer(first):
         return notice("localizer", found="\\".join(first.image_type))
     if not taken and (said := _no_scan(header, slices, rule)) is not None:
         return said
@@ -113,13 +106,38 @@ def _shape(slices: tuple[ImageSlice, ...], rule: InputRule) -> Notice | None:
         if angle > rule.maximum_angle_degrees:
             code = "wrong-orientation" if rule.orientation == "axial" else f"not-{rule.orientation}"
             return notice(code, found=angle, wanted=rule.maximum_angle_degrees)
-    thickness = first.slice_thickness_mm or 0.0
-    coarsest = max(slice_distance_mm(slices), thickness)
+    coarsest = _coarsest(slice_distance_mm(slices), slices)
     if coarsest > rule.maximum_slice_mm:
-        return notice("too-thick", found=round(coarsest, 2), wanted=rule.maximum_slice_mm)
+        return notice("too-thick", found=coarsest, wanted=rule.maximum_slice_mm)
     if coarsest < rule.minimum_slice_mm:
-        return notice("too-thin", found=round(coarsest, 2), wanted=rule.minimum_slice_mm)
+        return notice("too-thin", found=coarsest, wanted=rule.minimum_slice_mm)
     return None
+
+
+def _coarsest(distance_mm: float, slices: tuple[ImageSlice, ...]) -> float:
+    """Distance or thickness, whichever is greater, mm; headers are no finer than 0.01."""
+    return round(max(distance_mm, slices[0].slice_thickness_mm or 0.0), 2)
+
+
+def _stack(images: tuple[ImageSlice, ...], rule: InputRule) -> Stack | Notice:
+    """The stack that loading will make of a series, or why it would fail at it.
+
+    Many images can lie at few positions, as time points. Where slice distances are uneven, the
+    widest counts: what lies in it is interpolated. One or two missing slices of an even stack are
+    told when it is read.
+    """
+    try:
+        stack = foreseen(images)
+    except InconsistentSeries as error:
+        return notice("inconsistent-series", problem=error)
+    except SeriesError as error:
+        return notice("irregular-geometry", problem=error)
+    if len(stack.images) < rule.minimum_slices:
+        return notice("too-few-slices", found=len(stack.images), wanted=rule.minimum_slices)
+    widest = round(stack.layers.widest_mm, 2)
+    if widest > rule.maximum_slice_mm:
+        return notice("too-thick", found=widest, wanted=rule.maximum_slice_mm)
+    return stack
 
 
 def _no_scan(
@@ -128,7 +146,7 @@ def _no_scan(
     """What its description says that no model reads, unless the images speak against it."""
     said = header.description
     kind = kind_of(said)
-    if not kind.never or (rule.include and _holds(rule.include, said)):
+    if not kind.never or (rule.include and holds(rule.include, said)):
         return None
     if kind in _FEW_IMAGES and header.modality == "CT" and _is_a_scan(slices):
         return None
@@ -149,9 +167,9 @@ def _described(header: SeriesHeader, rule: InputRule) -> Notice | None:
             found = " / ".join(dict.fromkeys(text for text in said if text)) or "-"
             return notice("wrong-body-part", found=found, wanted=rule.body_part)
     described = header.description or header.protocol
-    if rule.include and not _holds(rule.include, described):
+    if rule.include and not holds(rule.include, described):
         return notice("description-not-wanted", found=described or "-", wanted=rule.include)
-    if rule.exclude and _holds(rule.exclude, described):
+    if rule.exclude and holds(rule.exclude, described):
         return notice("description-excluded", found=described, unwanted=rule.exclude)
     if rule.weighting != "any" and (shown := weighting_of(header)) != rule.weighting:
         return notice(
@@ -166,10 +184,6 @@ def _described(header: SeriesHeader, rule: InputRule) -> Notice | None:
         code = "kernel-too-soft" if rule.kernel == "sharp" else "kernel-too-sharp"
         return notice(code, found=header.kernel or header.description or "-")
     return None
-
-
-def _holds(pattern: str, text: str) -> bool:
-    return re.search(pattern, text, re.IGNORECASE) is not None
 
 
 def is_derived(image: ImageSlice) -> bool:
@@ -191,31 +205,3 @@ def _perpendicular_units(orientation: tuple[float, ...]) -> bool:
     """Whether two direction cosines are what PS3.3 C.7.6.2.1.1 wants, but for rounding."""
     pair = np.reshape(orientation, (2, 3))
     return bool(np.abs(pair @ pair.T - np.eye(2)).max() < WORST_COSINE)
-
-
-def slice_normal(image: ImageSlice) -> np.ndarray:
-    """Unit vector across the slice, (3,), LPS; row direction x column direction."""
-    cosines = np.asarray(image.orientation, dtype=np.float64)
-    normal = np.cross(cosines[:3], cosines[3:])
-    return np.asarray(normal / max(float(np.linalg.norm(normal)), 1e-12))
-
-
-def plane_angle_degrees(image: ImageSlice, plane: str) -> float:
-    """Angle between the slice and the axial, coronal or sagittal plane, degrees, 0 to 90."""
-    across = abs(float(slice_normal(image)[_NORMAL_AXIS[plane]]))
-    return float(np.degrees(np.arccos(min(across, 1.0))))
-
-
-def covered_mm(slices: tuple[ImageSlice, ...]) -> float:
-    """From the edge of the first slice to that of the last, mm; slices are placed."""
-    normal = slice_normal(slices[0])
-    depths = [float(normal @ np.asarray(s.position)) for s in slices]
-    return max(depths) - min(depths) + (slices[0].slice_thickness_mm or 0.0)
-
-
-def slice_distance_mm(slices: tuple[ImageSlice, ...]) -> float:
-    """Median distance of neighbouring distinct positions along the normal, mm; 0 if only one."""
-    normal = slice_normal(slices[0])
-    depths = np.unique(np.round([float(normal @ np.asarray(s.position)) for s in slices], 3))
-    steps = np.diff(depths)
-    return float(np.median(steps)) if steps.size else 0.0

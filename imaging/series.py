@@ -11,7 +11,7 @@ from imaging.grouping import Series, group_series
 from imaging.headers import Scan
 from imaging.input_rule import InputRule
 from imaging.notices import Notice, Severity, notice
-from imaging.rules import judge, slice_normal
+from imaging.rules import judge
 from imaging.series_rules import SeriesRule, matching
 from imaging.suitability import Factor, Suitability, weigh_coverage, why_better
 
@@ -23,7 +23,6 @@ __all__ = [
     "choose_series",
     "group_series",
     "refusals",
-    "slice_normal",
 ]
 
 
@@ -41,6 +40,11 @@ class SeriesVerdict(BaseModel):
     factors: tuple[Factor, ...] = Field(default=(), description="what the score is made of")
     role: str = Field(default="", description="which of several series it is for the model")
     notices: tuple[Notice, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What people call it: number and description."""
+        return " ".join(x for x in (self.number, self.description) if x) or self.series_uid
 
 
 class SeriesPlan(BaseModel):

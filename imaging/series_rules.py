@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from imaging.headers import SeriesHeader
+from imaging.patterns import Pattern, holds
 
 MATCHED = (
     "description", "protocol", "study", "body_part", "kernel", "station", "maker",
@@ -19,8 +19,7 @@ MATCHED = (
 class SeriesRule(BaseModel):
     """When a series matches, prefer it, never read it, or add to its score.
 
-    Patterns are regular expressions that must occur somewhere, capitals or not; all that are
-    given must match.
+    All patterns that are given must match.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,15 +29,15 @@ class SeriesRule(BaseModel):
     )
     models: tuple[str, ...] = Field(default=(), description="for these models; empty: for all")
     modality: str = Field(default="", description="Modality, e.g. CT; empty: any")
-    description: str = Field(
+    description: Pattern = Field(
         default="", description="pattern that SeriesDescription must hold", examples=["^iDose"]
     )
-    protocol: str = Field(default="", description="pattern that ProtocolName must hold")
-    study: str = Field(default="", description="pattern that StudyDescription must hold")
-    body_part: str = Field(default="", description="pattern that BodyPartExamined must hold")
-    kernel: str = Field(default="", description="pattern that ConvolutionKernel must hold")
-    station: str = Field(default="", description="pattern that StationName must hold")
-    maker: str = Field(
+    protocol: Pattern = Field(default="", description="pattern that ProtocolName must hold")
+    study: Pattern = Field(default="", description="pattern that StudyDescription must hold")
+    body_part: Pattern = Field(default="", description="pattern that BodyPartExamined must hold")
+    kernel: Pattern = Field(default="", description="pattern that ConvolutionKernel must hold")
+    station: Pattern = Field(default="", description="pattern that StationName must hold")
+    maker: Pattern = Field(
         default="", description="pattern that Manufacturer and model name (one text) must hold"
     )
     then: Literal["prefer", "never", "score", "take"] = Field(
@@ -52,15 +51,6 @@ class SeriesRule(BaseModel):
         description="with score: added to its score, which is 10 for a whole scan of 1 mm slices; "
         "below 0 puts it last",
     )
-
-    @field_validator(*MATCHED)
-    @classmethod
-    def _pattern(cls, value: str) -> str:
-        try:
-            re.compile(value, re.IGNORECASE)
-        except re.error as error:
-            raise ValueError(f"{value!r} is no regular expression: {error}") from error
-        return value
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -87,7 +77,7 @@ class SeriesRule(BaseModel):
             "maker": header.maker,
         }
         wanted = ((getattr(self, key), text) for key, text in said.items())
-        return all(re.search(p, text, re.IGNORECASE) for p, text in wanted if p)
+        return all(holds(pattern, text) for pattern, text in wanted)
 
 
 def matching(

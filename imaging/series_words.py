@@ -12,6 +12,7 @@ import re
 from enum import StrEnum
 
 from imaging.language import Text
+from imaging.patterns import holds, one_of
 
 
 class Kind(StrEnum):
@@ -31,15 +32,19 @@ class Kind(StrEnum):
     CAPTURE = "capture"
     """Screen saves, key images."""
     RAW = "raw"
-    """Detector data, not an image of the patient."""
+    """Detector data, or what calibrates the detector: no image of the patient."""
     DERIVED = "derived"
-    """Voxels that were computed: subtraction, iodine, suppressed vessels, fusion."""
+    """Voxels that were computed: subtraction, enhancement, iodine, suppressed vessels, fusion."""
     REFORMAT = "reformat"
     """Resampled from a scan."""
     INTERVENTION = "intervention"
     """Made to guide a needle: a few slices around it, with it."""
     ATTENUATION = "attenuation"
     """The CT of a PET/CT: low dose, free breathing."""
+    EXPIRATION = "expiration"
+    """Made to show trapped air, beside the scan in inspiration; nodules go under in it."""
+    PRONE = "prone"
+    """Lying on the front or the side, beside the scan on the back."""
 
     @property
     def text(self) -> Text:
@@ -65,6 +70,8 @@ _SHOWN: dict[Kind, tuple[str, str]] = {
     Kind.REFORMAT: ("reformation", "重组图像"),
     Kind.INTERVENTION: ("images of an intervention", "介入引导图像"),
     Kind.ATTENUATION: ("CT of a PET/CT", "PET/CT 的 CT 图像"),
+    Kind.EXPIRATION: ("scan in expiration", "呼气相扫描"),
+    Kind.PRONE: ("prone or lateral scan", "俯卧位或侧卧位扫描"),
 }
 _NEVER = frozenset(
     {Kind.LOCALIZER, Kind.TRACKING, Kind.PROJECTION, Kind.RENDERING, Kind.PAGE, Kind.CAPTURE}
@@ -81,37 +88,37 @@ class Plane(StrEnum):
     OBLIQUE = "oblique"
 
 
-def _words(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
-
-
 _BREAKS = re.compile(r"[_/:;,()<>\[\]{}|=\\#^]+")
 _NOT_CORONAL = re.compile(r"\batt?en(?:uation)? ?cor(?:r\w*)?\b", re.IGNORECASE)
 
 # Tested in this order on text whose underscores and the like have become spaces.
 _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
-    (Kind.PROJECTION, _words(
+    (Kind.PROJECTION, one_of(
         r"(?<![a-z])m(?:ax|in)?[ -]?ips?(?![a-z])", r"\bave?-?ip\b", r"\bm[pi]ips?\b",
         r"max(?:imum)?[ -]?int", r"\baip\b", r"密度投影",
     )),
-    (Kind.PAGE, _words(
+    (Kind.PAGE, one_of(
         r"\bdose ?-?(?:report|info|page|record|summary|sr|sheet|length)", r"\bdosis", r"\brdsr\b",
         r"patient ?protocol", r"protocol ?page", r"exam ?summary", r"\bresults?\b", r"\breport",
-        r"\bworksheet", r"injection ?images", r"剂量", r"报告",
+        r"\bworksheet", r"injection ?images", r"\bsummary ?series", r"\bdetect ?index",
+        r"\bcad\b.*\bcandidates", r"\bclear ?read ?ct$", r"剂量", r"报告",
     )),
-    (Kind.CAPTURE, _words(
+    (Kind.CAPTURE, one_of(
         r"screen ?-?(?:save|shot|cap|grab)", r"secondary ?capture", r"\bcaptured?\b",
         r"processed ?images", r"\bkey ?images?\b", r"presentation state", r"\bphoto", r"\bmovie",
-        r"\bsaved\b", r"\bsnapshots\b", r"截图", r"关键图像",
+        r"\bsaved\b", r"\bsnapshots\b", r"\bvi ?snapshot", r"\bpos?disp\b", r"截图", r"关键图像",
     )),
-    (Kind.RAW, _words(r"\b(?:dose|raw)\b.*\bprojections\b", r"sinogram", r"\braw ?data\b")),
-    (Kind.TRACKING, _words(
+    (Kind.RAW, one_of(
+        r"\b(?:dose|raw)\b.*\bprojections\b", r"sinogram", r"\braw ?data\b",
+        r"\bcalibration\b", r"\basset ?cal\b",
+    )),
+    (Kind.TRACKING, one_of(
         r"smart ?-?prep", r"\bbolus(?! ?agent)", r"\b(?:pre)?-?monitor(?:ing)?\b",
         r"\btiming\b", r"\btracker\b",
-        r"\btest ?-?(?:dose|inj)", r"sure ?start", r"care ?bolus", r"\btracking\b", r"\blocator\b",
-        r"团注", r"监测",
+        r"\btest ?-?(?:dose|inj|bolus)", r"sure ?start", r"care ?bolus", r"\btracking\b",
+        r"\blocator\b", r"团注", r"监测",
     )),
-    (Kind.LOCALIZER, _words(
+    (Kind.LOCALIZER, one_of(
         r"topo(?:gram\w*)?\b", r"\btopogr", r"scout", r"locali[sz](?:er|or)",
         r"\bsurv+(?:iew|ey)\b",
         r"\bscano(?:gram\w*|s)?\b", r"\bpilot\b", r"\bloc\b", r"\b(?:3|three|tri)[ -]?pl(?:ane)?\b",
@@ -119,62 +126,69 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         # kernels that Siemens and Toshiba keep for them
         r"\btr?[2-8]0[fsu]?\b(?! ?%)", r"\bfl0\d\b", r"plane ?loc", r"定位",
     )),
-    (Kind.RENDERING, _words(
-        r"\bvrt?s?\b", r"volume ?render", r"\bssd\b", r"\brotat", r"\bspin(?:ning)?\b(?! ?echo)",
+    (Kind.RENDERING, one_of(
+        r"\bvrt?s?\d?\b", r"volume ?render", r"\bssd\b", r"\brotat", r"\bspin(?:ning)?\b(?! ?echo)",
         r"\btumble", r"fly ?-?th", r"endoscop", r"\bcurved?\b", r"\b(?:3d|vol) ?render",
         r"容积再现", r"曲面",
     )),
-    (Kind.DERIVED, _words(
+    (Kind.DERIVED, one_of(
         r"\bsub(?:s|tr\w*)?\b(?!.*\bsub)", r"\biodine", r"\bvnc\b", r"virtual ?non",
         r"(?:vessel|calcium)\W*suppress",
         r"\bfused\b", r"\bmono ?e", r"\d ?kev\b", r"\bperf(?:usion)?\b", r"\bc?b[fv] ?map",
         r"\bmtt\b", r"\bttp\b",
         r"(?:\b|field)maps?\b", r"(?<![a-z])e?adc(?![a-z])", r"\boverlay", r"segmentation",
-        r"\bz ?eff", r"\bregistered\b", r"减影",
-        r"碘图",
+        r"\bz ?eff", r"\bregistered\b", r"^aligned\b", r"\baligned ?ct", r"\bresampled\b",
+        # MR: diffusion that was computed, enhancement over time, sums of two series (GE)
+        r"apparent ?diff", r"\bdiff.*\bexp$", r"calc ?b ?val", r"\bdwi ?mask\b",
+        r"\bslope\b", r"\bpei\b", r"\b(?:ser|pe[1-9])$", r"\b\d{3,} \d+ [\d.]+ ?[-+] ?\d{3,} \d",
+        r"\bprocessed\b", r"减影", r"碘图",
     )),
-    (Kind.INTERVENTION, _words(
+    (Kind.INTERVENTION, one_of(
         r"biops", r"\bbx\b", r"\bprocedure\b", r"\bi-? ?(?:spiral|fluoro|sequence)", r"\bfluoro",
         r"drain(?:age)?\b", r"\bablat", r"\bneedle", r"control ?scan", r"\brfa\b", r"\bcryo",
-        r"intervention", r"穿刺",
+        r"intervention", r"\bcare ?vis", r"穿刺",
     )),
-    (Kind.ATTENUATION, _words(
+    (Kind.ATTENUATION, one_of(
         r"\bct ?-?ac\b", r"\bac ?-?ct\b", r"att?en(?:uation)? ?cor", r"\bac ?for ?pet", r"\bacct\b",
         r"pet[ -]?ct\b", r"\bacir\b", r"\bctac\w*", r"\bct ?att?en", r"\bfusion(?![a-z])",
         r"衰减",
     )),
-    (Kind.REFORMAT, _words(
+    (Kind.REFORMAT, one_of(
         r"\bmpr(?![a-z])", r"re-?form(?:at\w*)?\b", r"\brfmts?\b", r"\bmpvr\b",
         r"\b(?:alpha|mpr) ?range",
         r"多平面", r"重组",
     )),
+    (Kind.EXPIRATION, one_of(r"\bexpir", r"\bexp\b", r"呼气")),
+    (Kind.PRONE, one_of(r"\bprone\b", r"\bdecub", r"俯卧", r"侧卧")),
 )  # fmt: skip
 _PLANES: tuple[tuple[Plane, re.Pattern[str]], ...] = (
-    (Plane.CORONAL, _words(r"\bcor(?:on\w*al\w*|s)?\b", r"\bcoro\b", r"\bkor\b", r"冠状")),
-    (Plane.SAGITTAL, _words(r"\bsags?\b", r"\bsagg?it+\w*", r"矢状")),
-    (Plane.OBLIQUE, _words(r"\bobl(?:ique)?s?\b", r"斜位")),
-    (Plane.AXIAL, _words(r"\bax(?:ial\w*|s)?\b", r"\btra\b", r"\btransv", r"横断", r"轴位")),
+    (Plane.CORONAL, one_of(r"\bcor(?:on\w*al\w*|s)?\b", r"\bcoro\b", r"\bkor\b", r"冠状")),
+    (Plane.SAGITTAL, one_of(r"\bsags?\b", r"\bsagg?it+\w*", r"矢状")),
+    (Plane.OBLIQUE, one_of(r"\bobl(?:ique)?s?\b", r"斜位")),
+    (Plane.AXIAL, one_of(r"\bax(?:ial\w*|s)?\b", r"\btra\b", r"\btransv", r"横断", r"轴位")),
 )
 _REGIONS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("chest", _words(
-        r"\bch\b", r"chest", r"thora", r"\btho?\b", r"lung", r"pulm", r"\bpe\b", r"胸", r"肺",
+    ("chest", one_of(
+        r"\bch\b", r"chest", r"thora", r"\btho?\b", r"lung", r"pulm", r"\bpe\b", r"mediast",
+        r"胸", r"肺", r"纵隔",
     )),
-    ("abdomen", _words(
-        r"\babd", r"liver", r"hepat", r"pancrea", r"spleen", r"kidney", r"renal", r"adrenal",
+    ("abdomen", one_of(
+        r"\babd", r"liver", r"hepat", r"\bpanc", r"spleen", r"kidney", r"renal", r"adrenal",
+        r"\bkub\b", r"\bstones?\b",
         r"\ba ?[-/]? ?p\b(?! ?(?:lat|topo))", r"enterog", r"urogr", r"colon", r"brzuch", r"腹",
         r"肝",
         r"胰", r"肾", r"脾",
     )),
-    ("pelvis", _words(r"pel(?:v|\b)", r"bladder", r"prostat", r"miedn", r"盆", r"膀胱")),
-    ("head", _words(
+    ("pelvis", one_of(r"pel(?:v|\b)", r"bladder", r"prostat", r"miedn", r"盆", r"膀胱")),
+    ("head", one_of(
         r"\bhead", r"brain", r"skull", r"\bcereb", r"sinus", r"orbit", r"\biac\b", r"头", r"颅",
         r"脑",
     )),
-    ("neck", _words(r"\bneck", r"larynx", r"cervical", r"carotid", r"颈")),
-    ("spine", _words(r"spine", r"lumb(?:ar|al)", r"脊", r"腰椎")),
-    ("limb", _words(
+    ("neck", one_of(r"\bneck", r"larynx", r"cervical", r"carotid", r"颈")),
+    ("spine", one_of(r"spine", r"lumb(?:ar|al)", r"脊", r"腰椎")),
+    ("limb", one_of(
         r"\bknee", r"\bhip\b", r"shoulder", r"\bfemur", r"\bfoot", r"\bankle", r"\bwrist",
-        r"\bleg\b",
+        r"\blegs?\b", r"\bthigh", r"\belbow", r"\bextremit", r"\btibia",
         r"膝", r"髋", r"踝",
     )),
 )  # fmt: skip
@@ -187,7 +201,7 @@ _SAMPLES = {
     "spine": ("spine",),
 }
 """What a pattern on a part of the body would match."""
-_TRUNK = _words(r"\bc[ -]?a[ -]?p\b", r"\bt[ -]?a[ -]?p\b", r"whole ?body", r"\bwb\b", r"全身")
+_TRUNK = one_of(r"\bc[ -]?a[ -]?p\b", r"\bt[ -]?a[ -]?p\b", r"whole ?body", r"\bwb\b", r"全身")
 
 
 def plain_words(text: str) -> str:
@@ -213,12 +227,12 @@ def names_part(pattern: str, text: str) -> bool:
     ``chest|lung`` holds for C/A/P too: whatever of ``chest``, ``thorax`` and ``lung`` a pattern
     matches stands for the chest in every spelling that :func:`regions_of` knows.
     """
-    if re.search(pattern, text, re.IGNORECASE):
+    if holds(pattern, text):
         return True
     wanted = {
         region
         for region, samples in _SAMPLES.items()
-        if any(re.search(pattern, sample, re.IGNORECASE) for sample in samples)
+        if any(holds(pattern, sample) for sample in samples)
     }
     return not wanted.isdisjoint(regions_of(text))
 

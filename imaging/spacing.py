@@ -50,6 +50,7 @@ class Layers:
             there is none.
         mixes: for each k (n, m, part): slice = (1 - part) x image n + part x image m.
         above_mm: of each image, how far it lies above the slice that it is the source of.
+        widest_mm: the largest distance of neighbouring images where no slice is missing.
         missing: the k that should have an image and have none.
     """
 
@@ -58,6 +59,7 @@ class Layers:
     sources: tuple[int | None, ...]
     mixes: tuple[tuple[int, int, float], ...]
     above_mm: tuple[float, ...]
+    widest_mm: float
     missing: tuple[int, ...] = ()
 
 
@@ -86,21 +88,22 @@ def even_layers(depths: NDArray[np.float64], images: Sequence[ImageSlice]) -> La
     stray = np.abs(depths - depths[0] - at * step)
     if stray.max() > max(LEAST_STRAY_MM, MOST_STRAY * step):
         return None
-    places = [int(k) for k in at]
-    held = set(places)
-    missing = tuple(k for k in range(places[-1] + 1) if k not in held)
-    if int(whole.max()) - 1 > LONGEST_GAP or len(missing) > max(1, MOST_MISSING * len(images)):
+    missing_count = int(at[-1]) + 1 - len(images)
+    longest = int(whole.max()) - 1
+    if longest > LONGEST_GAP or missing_count > max(1, MOST_MISSING * len(images)):
         if _covered(steps, images):
             return None
         worst = int(whole.argmax())
         raise IrregularGeometry(
-            f"{len(missing)} slice(s) are missing, up to {int(whole.max()) - 1} in a row, e.g. "
+            f"{missing_count} slice(s) are missing, up to {longest} in a row, e.g. "
             f"between {images[worst].path.name} and {images[worst + 1].path.name}. Send the study "
             "again, or ask the PACS whether it holds them"
         )
+    places = [int(k) for k in at]
     sources: list[int | None] = [None] * (places[-1] + 1)
     for n, k in enumerate(places):
         sources[k] = n
+    missing = tuple(k for k, source in enumerate(sources) if source is None)
     mixes = []
     for k, source in enumerate(sources):
         above = int(np.searchsorted(at, k))
@@ -112,6 +115,7 @@ def even_layers(depths: NDArray[np.float64], images: Sequence[ImageSlice]) -> La
         sources=tuple(sources),
         mixes=tuple(mixes),
         above_mm=(0.0,) * len(images),
+        widest_mm=step,
         missing=missing,
     )
 
@@ -153,6 +157,7 @@ def uneven_layers(
         sources=tuple(sources),
         mixes=tuple(mixes),
         above_mm=tuple(float(d) for d in depth - at * step),
+        widest_mm=high,
     )
     return layers, told
 

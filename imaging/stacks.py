@@ -14,7 +14,7 @@ import numpy as np
 from imaging.headers import ImageSlice
 from imaging.kernels import is_sharp_kernel
 from imaging.notices import Notice, notice
-from imaging.rules import slice_normal
+from imaging.planes import slice_normal
 
 SAME_PLACE_MM = 0.01
 """Two images nearer to each other than this along the normal lie at one position."""

@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from imaging.contrast import told_phase
+from imaging.contrast import Phase, told_phase
 from imaging.headers import SeriesHeader
 from imaging.input_rule import InputRule
 from imaging.kernels import Sharpness, sharpness
@@ -33,14 +33,22 @@ SHORT_MM = 100.0
 """Where nothing covers more, nothing is whole, and coverage counts for nothing."""
 PART = 0.9
 """A series that covers less of what the longest one covers is a part of the scan."""
-SHARP, KIND_FACTORS, OTHER_PART = 0.8, {
+SHARP = 0.8
+"""Of a sharp kernel, where a model has no wish: noise looks like small lesions."""
+KIND_FACTORS = {
     Kind.REFORMAT: 0.5,
     Kind.ATTENUATION: 0.6,
     Kind.DERIVED: 0.3,
     Kind.INTERVENTION: 0.3,
     Kind.LOCALIZER: 0.1,
     Kind.TRACKING: 0.3,
-}, 0.3  # fmt: skip
+    Kind.EXPIRATION: 0.5,
+    Kind.PRONE: 0.7,
+}
+"""Of what can be read where nothing better is there; kinds that are never read have none."""
+OTHER_PART = 0.1
+"""Of a series whose description names other parts of the body only: the thinnest one comes after
+the thickest of the wanted part."""
 PHASE_FACTORS = (1.0, 0.7, 0.5)
 """Of the phases a model prefers, in its order; any further one has the last."""
 OTHER_PHASE, UNSAID_PHASE = 0.3, 0.6
@@ -98,10 +106,11 @@ def weigh(
         site: the site's rules that speak of it.
     """
     points = BEST_POINTS * FINEST_MM / max(coarsest_mm, FINEST_MM)
+    taken = any(each.then == "take" for each in site)
     factors = [
         Factor(aspect="slices", value=round(points, 3), text=_both("{} mm", coarsest_mm)),
         _kernel(header, rule),
-        _kind(header, rule),
+        None if taken else _kind(header, rule),
         _phase(header, rule),
         _part(header, rule),
     ]
@@ -119,8 +128,14 @@ def score_of(factors: Sequence[Factor]) -> float:
 
 
 def weigh_coverage(found: Mapping[Key, Suitability]) -> dict[Key, Suitability]:
-    """The same with those marked down that are a part of what the longest one covers."""
-    longest = min(max((f.covered_mm for f in found.values() if f.score > 0), default=0), WHOLE_MM)
+    """The same with those marked down that are a part of what the longest one covers.
+
+    The longest is one of the wanted part of the body where there is one: a series of the lungs is
+    whole, however far the one of the abdomen reaches.
+    """
+    suited = [each for each in found.values() if each.score > 0]
+    wanted = [each for each in suited if "part" not in _by_aspect(each.factors)]
+    longest = min(max((f.covered_mm for f in wanted or suited), default=0), WHOLE_MM)
     weighed = dict(found)
     for key, each in found.items():
         share = each.covered_mm / longest if longest > 0 else 1.0
@@ -187,9 +202,7 @@ def _kind(header: SeriesHeader, rule: InputRule) -> Factor | None:
     value = KIND_FACTORS.get(found)
     if value is None or (found is Kind.REFORMAT and rule.derived and header.modality == "CT"):
         return None
-    text = Text(
-        en=f"{found.text.en} by its description", zh=f"据描述为{found.text.zh}"
-    )  # fmt: skip
+    text = Text(en=f"{found.text.en} by its description", zh=f"据描述为{found.text.zh}")
     return Factor(aspect="kind", value=value, text=text)
 
 
@@ -208,10 +221,23 @@ def _phase(header: SeriesHeader, rule: InputRule) -> Factor | None:
 
 
 def _part(header: SeriesHeader, rule: InputRule) -> Factor | None:
-    if not other_part(header, rule.prefer_part or rule.body_part):
+    """Of a series whose description names other parts of the body, or a delayed phase.
+
+    One waits for liver, kidneys and bladder: a series that is called delayed and no more is
+    hardly of the chest.
+    """
+    wanted, said = rule.prefer_part or rule.body_part, header.description
+    if other_part(header, wanted):
+        text = Text(en=f"another part of the body ({said})", zh=f"其他部位（{said}）")
+    elif (
+        wanted
+        and told_phase(said) is Phase.DELAYED
+        and not regions_of(said)
+        and not any(names_part(wanted, waited) for waited in ("abdomen", "pelvis"))
+    ):
+        text = Text(en=f"delayed, mostly of the abdomen ({said})", zh=f"延迟期多为腹部（{said}）")
+    else:
         return None
-    said = header.description
-    text = Text(en=f"another part of the body ({said})", zh=f"其他部位（{said}）")
     return Factor(aspect="part", value=OTHER_PART, text=text)
 
 

@@ -7,12 +7,15 @@ written in some set all the same, and pydicom gives it as Latin-1, byte for byte
 from __future__ import annotations
 
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 
 def text_of(header: Dataset, keyword: str) -> str:
-    """A text of a header as people read it; empty where it is absent."""
-    value = str(header.get(keyword) or "")
-    return value if header.get("SpecificCharacterSet") else understood(value)
+    """A text of a header as people read it, several values with strokes between; empty: none."""
+    value = header.get(keyword)
+    parts = value if isinstance(value, MultiValue) else [value]
+    text = "/".join("" if part is None else str(part) for part in parts).strip()
+    return text if header.get("SpecificCharacterSet") else understood(text)
 
 
 def understood(text: str) -> str:

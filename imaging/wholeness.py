@@ -2,8 +2,9 @@
 
 A slice that is still on its way leaves a gap between two that came, or one time point or echo
 with fewer images than the others. What came twice, or lies otherwise than the rest, is told too,
-but nothing is waited for because of it. The first and the last slice of a scan leave no trace
-when they are missing: that only the PACS's count can tell.
+but nothing is waited for because of it. The slices at the ends leave no gap. The first ones are
+missed where InstanceNumber begins above 1, the last ones where ImagesInAcquisition counts more;
+few scanners write that, and without it only the PACS's count can tell.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from imaging.grouping import Series, group_series
 from imaging.headers import Scan
 from imaging.language import Text
-from imaging.rules import prevailing, slice_normal
+from imaging.planes import is_localizer, prevailing, slice_normal
 from imaging.stacks import by_position
 
 FEWEST = 6
@@ -29,6 +30,9 @@ MOST_GAPS = 0.1
 """Of all distances; where more are wide, the scan was made so (a head in two parts)."""
 TENTH_OFF = 0.2
 """A gap is a whole number of slices, but for this share of one."""
+MOST_AT_ENDS = 0.25
+"""Of what the scan would have. Numbers that begin further up go on from another series', and a
+count of more is of several series made of one acquisition."""
 MOST_OTHERWISE = 0.3
 """Of the images; more that lie otherwise are a second part (a scout of three planes)."""
 
@@ -38,6 +42,8 @@ class Kind(StrEnum):
 
     GAP = "gap"
     """Positions are missing between others."""
+    ENDS = "ends"
+    """The first or the last images are missing."""
     UNEVEN = "uneven"
     """Some positions have fewer images than most: a time point or an echo is not whole."""
     TWICE = "twice"
@@ -60,7 +66,7 @@ class Doubt:
     @property
     def waits(self) -> bool:
         """Whether images that are still to come would mend it."""
-        return self.kind in (Kind.GAP, Kind.UNEVEN)
+        return self.kind in (Kind.GAP, Kind.ENDS, Kind.UNEVEN)
 
 
 def doubts_about(scan: Scan) -> tuple[Doubt, ...]:
@@ -74,7 +80,7 @@ def _of_series(series: Series) -> list[Doubt]:
     if not placed or len(placed) < len(series.slices):
         return []
     main = prevailing(placed)
-    if {"LOCALIZER", "SCOUT"} & set(main[0].image_type):
+    if is_localizer(main[0]):
         return []
     stacked = by_position(main)
     if len(stacked) < FEWEST:
@@ -82,7 +88,7 @@ def _of_series(series: Series) -> list[Doubt]:
     normal = slice_normal(main[0])
     places = np.array([images[0].position for images in stacked.values()]) @ normal
     held = np.array([len(images) for images in stacked.values()])
-    found = [_gap(series.name, places), *_counts(series.name, held)]
+    found = [_gap(series.name, places), _ends(series), *_counts(series.name, held)]
     odd = len(placed) - len(main)
     if 0 < odd <= MOST_OTHERWISE * len(placed):
         en, zh = f"{odd} image(s) lie otherwise than the rest", f"{odd} 幅图像方向或尺寸不同"
@@ -104,6 +110,28 @@ def _gap(name: str, places: NDArray[np.float64]) -> Doubt | None:
     where = ", ".join(f"{places[n]:.0f} .. {places[n + 1]:.0f} mm" for n in wide[:3])
     en = f"{missing} slice(s) are missing between others ({where})"
     return _doubt(Kind.GAP, name, missing, en, f"中间缺少 {missing} 层（{where}）")
+
+
+def _ends(series: Series) -> Doubt | None:
+    """Images that the numbers of those that are here say are missing before or after them."""
+    images = series.slices
+    numbers = sorted({image.instance_number for image in images})
+    one_each = all(image.frame_number is None for image in images) and not series.number
+    first, held = numbers[0], len(images)
+    if not one_each or first < 1 or numbers != list(range(first, first + held)):
+        return None
+    acquisitions = {dict(image.variant).get("AcquisitionNumber") for image in images}
+    said = {image.images_in_acquisition for image in images}
+    whole = said.pop() if len(acquisitions) == len(said) == 1 else 0
+    for missing, en, zh in (
+        (whole - held, f"ImagesInAcquisition counts {whole} image(s), {held} are here",
+         f"ImagesInAcquisition 计 {whole} 幅，已收到 {held} 幅"),
+        (first - 1, f"InstanceNumber begins at {first}: the first {first - 1} image(s) are missing",
+         f"InstanceNumber 从 {first} 开始，缺少最前 {first - 1} 幅"),
+    ):  # fmt: skip
+        if 0 < missing <= MOST_AT_ENDS * (held + missing):
+            return _doubt(Kind.ENDS, series.name, missing, en, zh)
+    return None
 
 
 def _counts(name: str, held: NDArray[np.int_]) -> list[Doubt | None]:

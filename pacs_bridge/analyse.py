@@ -203,9 +203,8 @@ def explain(plan: StudyPlan, language: Language = Language.EN) -> str:
     for one in plan.plans:
         model = f"{one.model}: " if several else ""
         for verdict, item in refusals(one):
-            name = " ".join(x for x in (verdict.number, verdict.description) if x) or "-"
             lines.append(
-                f"{model}series {name} ({verdict.images} images): {item.text.in_(language)}"
+                f"{model}series {verdict.name} ({verdict.images} images): {item.text.in_(language)}"
             )
         lines += [model + item.text.in_(language) for item in one.notices]
     return "\n".join(lines)

@@ -109,6 +109,8 @@ class DicomWebArchive:
 
     client: WebArchive
     inbox: Inbox
+    ae_title: str = "WEB"
+    """What its studies count as sent by: DICOMweb names no sender."""
     method: str = "dicomweb"
 
     def __str__(self) -> str:
@@ -132,7 +134,7 @@ class DicomWebArchive:
         for one in wanted.instance_uids or (None,):
             objects = self.client.retrieve(wanted.study_uid, wanted.series_uid, wanted.until, one)
             for content in objects:
-                kept(self.inbox.import_content(content, fetched=prior))
+                kept(self.inbox.import_content(content, self.ae_title, fetched=prior))
                 count += 1
                 wanted.came(count)
                 why = wanted.too_much(count)

@@ -7,16 +7,18 @@ sender's object is recorded by the thread that brought it, without a hand-over.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Engine, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
 from imaging.image_classes import is_image_class
 from pacs_bridge.arrivals import NO_READING, is_plain, record_arrival
-from pacs_bridge.database import writing
+from pacs_bridge.database import WRITES, writing
 from pacs_bridge.records import Instance, Study, row_of
 from pacs_bridge.tables import instances, priors, studies
 
@@ -65,6 +67,7 @@ class ArrivalGroups:
         self._lock = threading.Lock()
         self._queue: list[_Waiting] = []
         self._led = False
+        self._kept: Connection | None = None
 
     def record(self, arrival: Arrival) -> bool:
         """Keep that an object arrived; when this returns it is committed.
@@ -105,7 +108,7 @@ class ArrivalGroups:
 
     def _write(self, group: Sequence[_Waiting]) -> None:
         try:
-            with writing(self._engine) as db:
+            with self._writing() as db:
                 results = self._statements.record(db, [each.arrival for each in group])
         except Exception as error:  # noqa: BLE001 - the boundary: raised to each whose it is
             if len(group) == 1:
@@ -116,6 +119,26 @@ class ArrivalGroups:
             return
         for each, result in zip(group, results, strict=True):
             each.result = result
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction of whoever leads; a file's connection is kept, which is half the cost.
+
+        That of a server is asked for anew: it may have been ended meanwhile.
+        """
+        if self._engine.dialect.name != "sqlite":
+            with writing(self._engine) as db:
+                yield db
+            return
+        if self._kept is None:
+            self._kept = self._engine.connect().execution_options(**{WRITES: True})
+        try:
+            with self._kept.begin():
+                yield self._kept
+        except BaseException:
+            self._kept.close()
+            self._kept = None
+            raise
 
 
 class _Statements:
@@ -143,7 +166,7 @@ class _Statements:
             study_uid = arrival.instance.study_uid
             plain = is_plain(arrival.instance)
             if plain and study_uid not in expected:
-                found = self._expected.run(db, {"study_uid": study_uid}).first()
+                found = self._expected.run(db, {"study_uid": study_uid}).fetchone()
                 expected[study_uid] = found is not None
             if plain and not expected[study_uid] and self._is_new(db, arrival):
                 touched[study_uid] = arrival
@@ -170,10 +193,21 @@ class _Compiled:
 
     def __init__(self, statement: Any, dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
+        self._dialect = dialect
         self._text = str(compiled)
         self._names: Sequence[str] | None = compiled.positiontup
 
     def run(self, db: Connection, values: dict[str, Any]) -> Any:
-        if self._names is None:
-            return db.exec_driver_sql(self._text, values)
-        return db.exec_driver_sql(self._text, tuple(values[name] for name in self._names))
+        """The driver's cursor after it.
+
+        Raises:
+            DBAPIError: it failed.
+        """
+        names = self._names
+        given = values if names is None else [values[name] for name in names]
+        driver: Any = db.connection.driver_connection
+        error_class: Any = self._dialect.loaded_dbapi.Error
+        try:
+            return driver.execute(self._text, given)
+        except error_class as error:
+            raise DBAPIError.instance(self._text, given, error, error_class) from error

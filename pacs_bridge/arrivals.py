@@ -16,6 +16,7 @@ from sqlalchemy import Connection, RowMapping, func, select, update
 
 from imaging.image_classes import is_image_class
 from pacs_bridge.database import upsert
+from pacs_bridge.digests import same as same_object
 from pacs_bridge.records import Instance, Study, row_of
 from pacs_bridge.tables import deliveries, instances, priors, readings, studies
 
@@ -41,7 +42,7 @@ def record_arrival(
     image = is_image_class(instance.sop_class_uid) and not _our_picture(db, instance)
     expected = _expected(db, instance.study_uid) if image else None
     prior = expected is not None and (at <= expected["until"] if fetched is None else fetched)
-    same = known is not None and known["sha256"] == instance.sha256
+    same = known is not None and same_object(known["digest"], instance.digest, instance.path)
     if same and not (image and not prior and known is not None and known["revision"] == NO_READING):
         return False
     if prior and known is not None:  # what is held may stand under a report
@@ -75,7 +76,7 @@ def take_up(db: Connection, study_uid: str) -> int:
 
 
 def _known(db: Connection, instance: Instance) -> RowMapping | None:
-    query = select(instances.c.sha256, instances.c.revision).where(
+    query = select(instances.c.digest, instances.c.revision).where(
         instances.c.study_uid == instance.study_uid,
         instances.c.sop_instance_uid == instance.sop_instance_uid,
     )

@@ -1,53 +1,56 @@
 """One object on its way into the inbox: written and digested while it still comes.
 
-Its file lies in the inbox's folder as ``.<random>.part`` until all of it is there, understood
-and on the disk; only then it gets its place and name.
+Until all of it is there and understood its file is called ``.<name>.part``: in its series' folder
+when its head says which, else in the inbox's own. Only then it gets its name.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
+import itertools
 import mmap
 import os
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+from pacs_bridge.digests import Digest
 from pacs_bridge.errors import DiskFull
-from pacs_bridge.identify import Identity, identify
+from pacs_bridge.identify import Identity, identify, identify_head
+from pacs_bridge.shelves import Shelves
 
 PART = ".part"
 _MOST_PIECES = 512
 """Pieces written by one call; the system takes at most 1024 (IOV_MAX)."""
+_HEAD = 64 << 10
+"""Bytes in which nearly every image says which series it is of."""
 _ROOM_EVERY = 64 << 20
 """Bytes after which the room on the disk is looked at again."""
+_RUN, _COUNT = uuid4().hex, itertools.count()
 
 
 class Arriving:
     """A file that grows; ends in :meth:`place` or :meth:`discard`. One thread's at a time.
 
     Args:
-        folder: the inbox's.
+        shelves: the inbox's folders.
         header: what stands before the data set.
-        check_room: raises when the disk has too little room for so many bytes more.
-
-    Raises:
-        DiskFull, OSError: it can't be opened.
+        transfer_syntax_uid: of the data set.
     """
 
-    def __init__(self, folder: Path, header: bytes, check_room: Callable[[int], None]) -> None:
+    def __init__(self, shelves: Shelves, header: bytes, transfer_syntax_uid: str) -> None:
+        self.shelves = shelves
         self._header = len(header)
-        self._check_room = check_room
-        self._folder = folder
-        self._part = folder / f".{uuid4().hex}{PART}"
-        self._digest = hashlib.sha256()
-        self._pieces: list[bytes | memoryview] = []
+        self._syntax = transfer_syntax_uid
+        self._identity: Identity | None = None
+        self._digest = Digest()
+        self._pieces: list[bytes | memoryview] = [header]
         self._looked_at = 0
         self.size = 0
         """Bytes of the data set so far."""
-        self._descriptor = os.open(self._part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
-        self._pieces.append(header)
+        self._descriptor = -1
+        self._part = ""
+        self._made: Path | None = None
 
     def add(self, piece: bytes | memoryview) -> None:
         """More of the data set; read until :meth:`flush`, so its memory must not change before.
@@ -66,72 +69,111 @@ class Arriving:
 
         Raises:
             DiskFull: too little room.
-            OSError: the disk failed.
+            OSError: the disk failed, or the file can't be opened.
         """
-        pieces, self._pieces = self._pieces, []
-        if not pieces:
+        if not self.size or not self._pieces:  # without a data set nothing is opened
             return
-        if self.size - self._looked_at >= _ROOM_EVERY:
-            self._looked_at = self.size
-            self._check_room(0)
         try:
+            if self._descriptor < 0:
+                self._open()
+            pieces, self._pieces = self._pieces, []
+            if self.size - self._looked_at >= _ROOM_EVERY:
+                self._looked_at = self.size
+                self.shelves.check_room(0)
             written = os.writev(self._descriptor, pieces)
             if written < sum(map(len, pieces)):
                 rest = memoryview(b"".join(pieces))[written:]
                 while rest:
                     rest = rest[os.write(self._descriptor, rest) :]
         except OSError as error:
-            raise judged(error, self._folder, self.size) from error
+            raise judged(error, self.shelves.root, self.size) from error
 
-    def identity(self, transfer_syntax_uid: str) -> Identity:
-        """What the data set says it is.
+    def identity(self) -> Identity:
+        """What the data set says it is, once all of it was added.
 
         Raises:
             Refused: see :func:`pacs_bridge.identify.identify`.
             DiskFull, OSError: as :meth:`flush`.
         """
         self.flush()
+        if self._identity is not None:
+            return self._identity
         if not self.size:
-            return identify(b"", transfer_syntax_uid)
+            return identify(b"", self._syntax)
         # closed when nobody looks at it any more, which an error on its way up still does
         content = mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
-        return identify(memoryview(content)[self._header :], transfer_syntax_uid)
+        return identify(memoryview(content)[self._header :], self._syntax)
 
     @property
-    def sha256(self) -> str:
-        """Of the data set, hexadecimal."""
-        return self._digest.hexdigest()
+    def digest(self) -> str:
+        """Of the data set so far."""
+        return str(self._digest)
 
-    def place(self, path: Path, *, sync: bool) -> None:
-        """Put it where it belongs: synced, then renamed; the folder is the caller's to sync.
+    def place(self, path: Path) -> None:
+        """Put it where it belongs; the same object that lies there is replaced by itself.
+
+        Renamed first and synced then: one turn of the file system's journal makes both durable,
+        and the digest in the name tells a file that a power cut left half.
 
         Args:
-            path: where to, in a folder that exists.
-            sync: False leaves the disk its own time.
+            path: where to; the digest is in its name.
 
         Raises:
-            DiskFull, OSError: it is not there, and nothing is left of it.
+            DiskFull, OSError: it is not, or not durably, there.
         """
+        self.flush()
         try:
-            self.flush()
-            if sync:
-                os.fsync(self._descriptor)
-            self._close()
-            self._part.replace(path)
-        except BaseException:
+            try:
+                Path(self._part).rename(path)
+            except FileNotFoundError:
+                self.shelves.make(path.parent)
+                Path(self._part).rename(path)
+            self._part = ""
+            if self.shelves.sync:
+                self._sync()
+                self.shelves.settle(path.parent)
+        except OSError as error:
+            raise judged(error, self.shelves.root, self.size) from error
+        finally:
             self.discard()
-            raise
 
     def discard(self) -> None:
         """Leave nothing of it; also fine when it was placed or discarded before."""
-        self._close()
-        self._pieces = []
-        self._part.unlink(missing_ok=True)
-
-    def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+        self._pieces = []
+        part, self._part = self._part, ""
+        if part:
+            Path(part).unlink(missing_ok=True)
+            if self._made is not None:
+                with suppress(OSError):  # another object of it has come meanwhile
+                    self._made.rmdir()
+                    self._made.parent.rmdir()
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._descriptor)
+        except OSError:
+            # not unlinked: by now the name may be of the same object, sent twice and kept
+            os.ftruncate(self._descriptor, 0)
+            raise
+
+    def _open(self) -> None:
+        head = b"".join(self._pieces[1:])[:_HEAD]
+        self._identity = identify_head(head, self._syntax)
+        folder = self.shelves.root
+        if self._identity is not None:
+            folder = self.shelves.series(self._identity.study_uid, self._identity.series_uid)
+        part = f"{folder}/.{_RUN}-{os.getpid():x}-{next(_COUNT):x}{PART}"
+        how = os.O_CREAT | os.O_EXCL | os.O_RDWR
+        try:
+            self._descriptor = os.open(part, how, 0o666)
+        except FileNotFoundError:
+            self.shelves.make(folder)
+            self._made = folder
+            self._descriptor = os.open(part, how, 0o666)
+        self._part = part
 
 
 def judged(error: OSError, folder: Path, size: int) -> OSError | DiskFull:
@@ -141,16 +183,3 @@ def judged(error: OSError, folder: Path, size: int) -> OSError | DiskFull:
     return DiskFull(
         f"no room for {size} bytes in {folder}: {error}. Free space or move storage.folder"
     )
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a folder's entries durable.
-
-    Raises:
-        OSError: they are not.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

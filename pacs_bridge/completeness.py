@@ -8,7 +8,7 @@ What is asked, in this order; each wait ends after ``assembly.longest_wait_s`` a
 2. The PACS counts more images than are here: wait. It counts no more: complete.
 3. The PACS doesn't answer: ask again, for ``assembly.answer_wait_s`` at most.
 4. No PACS is set up, or there is no count: the slices themselves are looked at. Where some are
-   missing between others, wait, for ``assembly.gap_wait_s`` at most.
+   missing between others, or before the first, wait, for ``assembly.gap_wait_s`` at most.
 5. Else the quiet time decides.
 
 Why is kept with the reading and shown; what was begun without images that were known to be
@@ -39,6 +39,10 @@ from pacs_bridge.tables import instances
 
 log = logging.getLogger(__name__)
 
+_UNSEEN = Text(
+    en="whether slices are missing at the end can't be told without a count",
+    zh="无图像总数，无法判断末端是否缺层",
+)
 MOST_TOLD = 3
 """So many doubts are told; the page lists the series anyway."""
 
@@ -108,7 +112,7 @@ def judge(known: Evidence, assembly: AssemblySettings) -> Completeness:
         zh=f"{known.idle_s:.0f} 秒内无新图像，已收到 {known.held} 幅",
     )
     odd = [doubt.text for doubt in known.doubts][:MOST_TOLD]
-    because = _joined(quiet, known.count_told, *odd)
+    because = _joined(quiet, known.count_told, *(odd or [_UNSEEN]))
     return Completeness(True, because, _joined(*gaps) if gaps else None)
 
 

@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +44,8 @@ class Courier:
     A failure that can pass is tried again after ``first_wait_s``, doubling up to
     ``longest_wait_s``, at most ``attempts`` times; an association that is refused counts as
     such, since an administrator can mend it. A destination that refuses the object itself is
-    not asked again. An SR waits until the SEG of its reading was taken or given up on. A
+    not asked again. An SR waits until the SEG of its reading, which it refers to, was taken or
+    given up on; what does not refer to it goes at once, and urgent studies go before others. A
     destination where nobody is found time and again is left alone for a while (``circuit``); one
     that offers storage commitment has an object only when it has committed itself to it.
 
@@ -69,7 +71,7 @@ class Courier:
         self._connect = connect
         self._ledger = DeliveryLedger(store)
         self._outcomes = Outcomes(store)
-        self._circuits = {each.name: Circuit(each) for each in self._destinations}
+        self._circuits = {each.name: Circuit(each, store) for each in self._destinations}
         self._commitments = Commitments(store, destinations, our_ae, self.wake, ask)
         self._stopping = threading.Event()
         self._bells = {each.name: threading.Event() for each in self._destinations}
@@ -159,29 +161,72 @@ class Courier:
         """Put a delivery that was given up on back to waiting, with all its attempts.
 
         One that waits for its next attempt is tried now, also where the destination is being left
-        alone; one that was taken and not committed to is sent again.
+        alone; one that was taken and not committed to is sent again, one that was set aside too.
 
         Raises:
             UnknownStudy: no such delivery.
-            WrongState: it was delivered already.
+            WrongState: it was delivered already, or just now.
             BridgeError: the destination is in the settings no more.
         """
         delivery = self._store.delivery(sop_instance_uid, destination)
-        if delivery.state is DeliveryState.DELIVERED:
-            raise WrongState(f"{sop_instance_uid} was delivered to {destination} already")
         if destination not in self._circuits:
             raise BridgeError(
                 f"no destination is called {destination!r} in the settings any more; add it again"
             )
-        self._ledger.forget_asking(delivery)
-        self._store.update_delivery(
-            replace(delivery, state=DeliveryState.WAITING, attempts=0, next_attempt_at=0.0)
+        again = replace(
+            delivery, state=DeliveryState.WAITING, attempts=0, next_attempt_at=0.0, last_error=""
         )
+        if delivery.state is DeliveryState.DELIVERED:
+            raise WrongState(f"{sop_instance_uid} was delivered to {destination} already")
+        if not self._ledger.change(again, delivery.state):
+            raise WrongState(f"{sop_instance_uid} to {destination} has just changed; look again")
+        self._ledger.forget_asking(delivery)
         self._store.record(
             who, "delivery-retried", delivery.study_uid, f"{what(delivery)} to {destination}"
         )
         self._circuits[destination].try_now()
         self.wake()
+
+    def set_aside(self, sop_instance_uid: str, destination: str, who: str, reason: str) -> None:
+        """Say of a delivery that was given up on that it need not get there.
+
+        It counts no more among what could not be delivered; :meth:`retry` takes it up again.
+
+        Args:
+            sop_instance_uid: of the object.
+            destination: where it did not get to, also one that is in the settings no more.
+            who: says so.
+            reason: why, for the audit trail.
+
+        Raises:
+            UnknownStudy: no such delivery.
+            WrongState: it was not given up on.
+            BridgeError: no reason is given.
+        """
+        if not reason.strip():
+            raise BridgeError("a delivery is set aside for a reason; none was given")
+        delivery = self._store.delivery(sop_instance_uid, destination)
+        told = f"set aside by {who}: {reason.strip()} (it was: {delivery.last_error})"
+        aside = replace(delivery, state=DeliveryState.SET_ASIDE, last_error=told)
+        if not self._ledger.change(aside, DeliveryState.GIVEN_UP):
+            raise WrongState(f"{sop_instance_uid} to {destination} was not given up on")
+        self._store.record(
+            who, "delivery-set-aside", delivery.study_uid,
+            f"{what(delivery)} to {destination}: {reason.strip()}",
+        )  # fmt: skip
+
+    def set_aside_all(self, destination: str, who: str, reason: str) -> int:
+        """Set everything aside that was given up on at a destination; how many it was.
+
+        Raises:
+            BridgeError: no reason is given.
+        """
+        done = 0
+        for letter in self._ledger.given_up(destination, limit=None):
+            with suppress(WrongState):  # somebody else was quicker
+                self.set_aside(letter.delivery.sop_instance_uid, destination, who, reason)
+                done += 1
+        return done
 
     def retry_all(self, destination: str, who: str) -> int:
         """Put everything that was given up on at a destination back to waiting; how many it was.
@@ -193,13 +238,15 @@ class Courier:
         """
         if destination not in self._circuits:
             raise UnknownStudy(f"no destination is called {destination!r} in the settings")
-        letters = self._ledger.given_up(destination, limit=1_000_000)
-        for letter in letters:
-            self.retry(letter.delivery.sop_instance_uid, destination, who)
+        done = 0
+        for letter in self._ledger.given_up(destination, limit=None):
+            with suppress(WrongState):  # it got there while we went through them
+                self.retry(letter.delivery.sop_instance_uid, destination, who)
+                done += 1
         self._ledger.hurry(destination)
         self._circuits[destination].try_now()
         self.wake()
-        return len(letters)
+        return done
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -219,31 +266,33 @@ class Courier:
         bell = self._bells[destination.name]
         look_again_s = max(_SOONEST_S, min(_LOOK_AGAIN_S, destination.first_wait_s))
         while not self._stopping.is_set():
-            bell.clear()
+            more = False
             try:
-                self._round(destination)
+                more = self._round(destination)
                 self._commitments.ask_for(destination)
             except Exception:  # noqa: BLE001 - the boundary: this thread must outlive anything
                 _log.exception("deliveries to %s failed, trying on", destination.name)
-            bell.wait(look_again_s)
+            if not more:
+                bell.wait(look_again_s)
 
-    def _round(self, destination: DestinationSettings) -> None:
-        circuit = self._circuits[destination.name]
+    def _round(self, destination: DestinationSettings) -> bool:
+        """Send what is next of what is due; returns whether more may be."""
+        circuit, bell = self._circuits[destination.name], self._bells[destination.name]
+        bell.clear()
         if circuit.left_alone:
-            return
-        due = self._store.deliveries_due(time.time(), destination.name)
-        due.sort(key=lambda each: each.kind != "SEG")  # stable: oldest first within a kind
-        if circuit.state is CircuitState.HALF_OPEN:
-            due.sort(key=lambda each: each.attempts)  # so that no object pays for all the trying
+            return False
+        tried_once = circuit.state is CircuitState.HALF_OPEN
+        due = self._ledger.due(time.time(), destination.name, tried_once=tried_once)
         for delivery in due:
             if self._stopping.is_set() or circuit.left_alone:
-                return
-            if delivery.kind != "SEG" and self._seg_is_waiting(delivery):
-                continue
+                return False
             if not delivery.path.is_file():
                 self._outcomes.given_up(delivery, f"{delivery.path} is not there any more")
                 continue
             self._send(delivery, destination, circuit)
+            if bell.is_set():  # what came may be urgent: begin anew
+                return True
+        return bool(due)
 
     def _send(self, delivery: Delivery, destination: DestinationSettings, circuit: Circuit) -> None:
         tried = replace(delivery, attempts=delivery.attempts + 1)
@@ -272,14 +321,6 @@ class Courier:
             _log.warning("%s is back; what waits for it is sent now", destination.name)
             self._store.record(WHO, "destination-back", detail=destination.name)
             self._ledger.hurry(destination.name)
-
-    def _seg_is_waiting(self, delivery: Delivery) -> bool:
-        return any(
-            other.kind == "SEG"
-            and other.destination == delivery.destination
-            and other.state is DeliveryState.WAITING
-            for other in self._store.deliveries_of(delivery.study_uid, delivery.revision)
-        )
 
     def _give_up_orphans(self) -> None:
         for delivery in self._store.deliveries_due(float("inf")):

@@ -33,7 +33,7 @@ from pacs_bridge.dicomweb.stow import WebStore
 from pacs_bridge.dimse.peer import Peer
 from pacs_bridge.dimse.retrieve import Retriever
 from pacs_bridge.errors import BridgeError
-from pacs_bridge.settings import PeerSettings, Settings
+from pacs_bridge.settings import PeerSettings, PriorsSettings, PullSettings, Settings
 from pacs_bridge.store import open_store
 
 _NOBODY = "PREREAD-DOCTOR"
@@ -309,24 +309,26 @@ def priors(settings: Settings) -> Iterator[Finding]:
             f"Set priors.{'dicomweb_url' if web else 'pacs'} to look in the PACS too",
         )
         return
-    web_url = wanted.dicomweb_url if web else ""
-    yield from _archive(settings, subject, web_url, settings.priors_pacs, wanted.method, "priors")
+    yield from _archive(settings, subject, wanted, settings.priors_pacs, "priors")
 
 
 def pulls(settings: Settings) -> Iterator[Finding]:
     """Whether the archives of the rules can be asked, and would send to us."""
     for rule in settings.pull:
-        subject = f"Pull rule {rule.name}"
-        yield from _archive(settings, subject, rule.dicomweb_url, rule.source, rule.method, "pull")
+        yield from _archive(settings, f"Pull rule {rule.name}", rule, rule.source, "pull")
 
 
 def _archive(
-    settings: Settings, subject: str, url: str, node: PeerSettings | None, method: str, section: str
+    settings: Settings,
+    subject: str,
+    wanted: PriorsSettings | PullSettings,
+    node: PeerSettings | None,
+    section: str,
 ) -> Iterator[Finding]:
     """Whether an archive answers a question, and knows us where it has to."""
     try:
-        if method == "dicomweb":
-            archive = WebArchive(url, 5.0, f"{section}.dicomweb_url")
+        if wanted.method == "dicomweb":
+            archive = WebArchive(wanted.dicomweb_url, 5.0, section, wanted.tls)
             archive.search("studies", {"PatientID": _NOBODY, "limit": "1"})
             yield Finding(Health.GOOD, subject, f"{archive} answers QIDO-RS")
             return
@@ -334,7 +336,7 @@ def _archive(
         peer = Retriever(node, settings.listener.ae_title, 5.0)
         peer.find({"QueryRetrieveLevel": "STUDY", "PatientID": _NOBODY, "StudyInstanceUID": ""})
         yield Finding(Health.GOOD, subject, f"{peer} answers C-FIND")
-        if method == "c-move" and not peer.knows_us():
+        if wanted.method == "c-move" and not peer.knows_us():
             yield Finding(
                 Health.BAD,
                 subject,

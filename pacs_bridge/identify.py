@@ -88,7 +88,27 @@ def identify(encoded: bytes | memoryview, transfer_syntax_uid: str) -> Identity:
     Raises:
         Refused: 0xC000, the head can't be parsed, or a UID is missing or not a UID.
     """
-    raw = _head(memoryview(encoded), transfer_syntax_uid)
+    return _identity(_head(memoryview(encoded), transfer_syntax_uid))
+
+
+def identify_head(head: bytes, transfer_syntax_uid: str) -> Identity | None:
+    """The same from the first bytes of a data set; None: only all of it can tell.
+
+    Args:
+        head: where the data set begins; it goes on.
+        transfer_syntax_uid: how it is encoded.
+    """
+    if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
+        return None
+    walk = _Walk(memoryview(head), transfer_syntax_uid)
+    try:
+        raw = walk.wanted()
+        return _identity(raw) if walk.ended_early else None
+    except Refused:
+        return None
+
+
+def _identity(raw: dict[int, bytes]) -> Identity:
     uids = [checked_uid(_uid_text(raw.get(tag)), _name(tag)) for tag in _UIDS]
     encodings = _encodings(raw.get(_CHARACTER_SET, b""))
     texts = {name: _text(raw.get(tag, b""), tag, encodings) for name, tag in _TEXTS.items()}
@@ -138,6 +158,8 @@ class _Walk:
         self.short_of = struct.Struct(f"{order}H").unpack_from
         self.long_of = struct.Struct(f"{order}I").unpack_from
         self.steps = 0
+        self.ended_early = False
+        """What comes after where it ended changes nothing."""
 
     def wanted(self) -> dict[int, bytes]:
         """Raw values of the wanted elements, by tag."""
@@ -146,6 +168,7 @@ class _Walk:
         while position < self.end:
             tag, position, length, implicit = self.element(position, implicit=False)
             if tag > _SERIES_UID and all(uid in values for uid in _UIDS):
+                self.ended_early = True
                 break
             if length == _UNDEFINED:
                 position = self.after_sequence(tag, position, implicit)

@@ -3,31 +3,29 @@
 Layout: ``folder/<study uid>/<series uid>/<sop uid>.<digest>.dcm``; every UID is checked before
 it becomes part of a path, and the digest (of the data set as sent) lets two different objects
 with one SOP Instance UID lie side by side: nothing that was acknowledged is ever overwritten.
-While it is written a file is called ``.<random>.part`` and lies in ``folder`` itself.
+While it is written a file is called ``.<name>.part``; see ``arriving``.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pacs_bridge.arriving import PART, Arriving, judged, sync_folder
-from pacs_bridge.errors import DiskFull, Refused
+from pacs_bridge.arriving import PART, Arriving
+from pacs_bridge.digests import in_name, named_by
+from pacs_bridge.errors import Refused
 from pacs_bridge.identify import MISMATCH, Identity, checked_uid, identify
 from pacs_bridge.part10 import FileParts, meta_header, split_file
+from pacs_bridge.shelves import Shelves
 from pacs_bridge.store import Instance, Store, Study
 
 _log = logging.getLogger(__name__)
 
-_GIGABYTE = 1_000_000_000
 
-
-@dataclass(frozen=True)
+@dataclass
 class Recovery:
     """What :meth:`Inbox.recover` found."""
 
@@ -53,12 +51,9 @@ class Inbox:
     def __init__(
         self, folder: Path, store: Store, minimum_free_gb: float, *, sync: bool = True
     ) -> None:
-        self.folder = folder.absolute()
+        self.shelves = Shelves(folder, minimum_free_gb, sync=sync)
+        self.folder = self.shelves.root
         self.store = store
-        self.minimum_free_gb = minimum_free_gb
-        self.sync = sync
-        self._minimum_free = int(minimum_free_gb * _GIGABYTE)
-        self.folder.mkdir(parents=True, exist_ok=True)
 
     def receive(
         self,
@@ -72,8 +67,8 @@ class Inbox:
     ) -> Instance:
         """Keep one object as sent; when this returns it is on the disk and in the database.
 
-        Same object again: success, nothing written. Same SOP Instance UID with other content:
-        both files stay, the newer is the recorded one.
+        Same object again: success, its file is replaced by itself. Same SOP Instance UID with
+        other content: both files stay, the newer is the recorded one.
 
         Args:
             encoded: the data set in its transfer syntax; neither decoded nor copied.
@@ -126,10 +121,10 @@ class Inbox:
             (transfer_syntax_uid, "TransferSyntaxUID"),
         ):
             checked_uid(value, what)
-        self._check_room(size)
+        self.shelves.check_room(size)
         header = meta_header(sop_class_uid, sop_instance_uid, transfer_syntax_uid, source_ae)
-        said = (sop_class_uid, sop_instance_uid)
-        return Incoming(self, self._open(header), said, transfer_syntax_uid, source_ae)
+        arriving = Arriving(self.shelves, header, transfer_syntax_uid)
+        return Incoming(self.store, arriving, sop_class_uid, sop_instance_uid, source_ae)
 
     def import_file(
         self, path: Path, source_ae: str = "", *, fetched: bool | None = None
@@ -148,11 +143,14 @@ class Inbox:
     ) -> Instance:
         """Keep a DICOM file's content, as :meth:`import_file` does."""
         parts = split_file(content)
-        identity, syntax = _identify_file(parts), parts.transfer_syntax_uid
-        self._check_room(len(parts.dataset))
-        header = meta_header(identity.sop_class_uid, identity.sop_instance_uid, syntax, source_ae)
-        said = (identity.sop_class_uid, identity.sop_instance_uid)
-        with Incoming(self, self._open(header), said, syntax, source_ae) as incoming:
+        identity = _identify_file(parts)
+        with self.begin(
+            sop_class_uid=identity.sop_class_uid,
+            sop_instance_uid=identity.sop_instance_uid,
+            transfer_syntax_uid=parts.transfer_syntax_uid,
+            source_ae=source_ae,
+            size=len(parts.dataset),
+        ) as incoming:
             incoming.add(parts.dataset)
             return incoming.keep(fetched)
 
@@ -161,7 +159,7 @@ class Inbox:
 
         Half-written files are removed (nobody was told they are safe). Whole files that the
         database doesn't know are recorded, oldest first; an older version of an object that
-        is recorded stays a mere file.
+        is recorded stays a mere file, and so does one whose content isn't what its name says.
         """
         found = Recovery(removed=self._remove_parts())
         known = self.store.known_paths()
@@ -170,8 +168,13 @@ class Inbox:
             if str(path) in known:
                 continue
             try:
+                if not path.stat().st_size:
+                    path.unlink()
+                    found.removed += 1
+                    continue
                 parts = split_file(path.read_bytes())
                 identity = _identify_file(parts)
+                digest = _digest_of(parts, path)
             except (Refused, OSError) as error:
                 _log.error("%s in the inbox can't be read and is left alone: %s", path, error)
                 found.unreadable.append(path)
@@ -183,7 +186,6 @@ class Inbox:
             newer = recorded[study_uid].get(identity.sop_instance_uid)
             if newer and _modified(newer.path) >= _modified(path):
                 continue
-            digest = hashlib.sha256(parts.dataset).hexdigest()
             instance = _instance(path, identity, len(parts.dataset), parts.source_ae, digest)
             self.store.record_instance(
                 instance, _study(identity, parts.source_ae), arrived_at=_modified(path)
@@ -201,46 +203,6 @@ class Inbox:
 
     # inside ------------------------------------------------------------------------------
 
-    def _open(self, header: bytes) -> Arriving:
-        return Arriving(self.folder, header, self._check_room)
-
-    def _keep(
-        self, arriving: Arriving, identity: Identity, source_ae: str, fetched: bool | None
-    ) -> Instance:
-        series = self.folder / identity.study_uid / identity.series_uid
-        path = series / f"{identity.sop_instance_uid}.{arriving.sha256[:16]}.dcm"
-        try:
-            if path.exists():
-                arriving.discard()
-                os.utime(path)  # the newest again, should recover() have to decide
-            else:
-                self._make(series)
-                arriving.place(path, sync=self.sync)
-            if self.sync:
-                sync_folder(series)
-        except OSError as error:
-            raise judged(error, self.folder, arriving.size) from error
-        instance = _instance(path, identity, arriving.size, source_ae, arriving.sha256)
-        self.store.record_instance(instance, _study(identity, source_ae), fetched=fetched)
-        return instance
-
-    def _make(self, series: Path) -> None:
-        if series.is_dir():
-            return
-        series.mkdir(parents=True, exist_ok=True)
-        if self.sync:
-            sync_folder(series.parent)
-            sync_folder(self.folder)
-
-    def _check_room(self, size: int) -> None:
-        space = os.statvfs(self.folder)
-        free = space.f_bavail * space.f_frsize
-        if free - size < self._minimum_free:
-            raise DiskFull(
-                f"{free / _GIGABYTE:.1f} GB free in {self.folder}, storage.minimum_free_gb = "
-                f"{self._minimum_free / _GIGABYTE:g}: nothing more is taken until there is room"
-            )
-
     def _remove_parts(self) -> int:
         parts = [*self.folder.glob(f".*{PART}"), *self.folder.glob(f"*/*/.*{PART}")]
         for part in parts:
@@ -256,27 +218,20 @@ class Incoming:
 
     def __init__(
         self,
-        inbox: Inbox,
+        store: Store,
         arriving: Arriving,
-        said: tuple[str, str],
-        transfer_syntax_uid: str,
+        sop_class_uid: str,
+        sop_instance_uid: str,
         source_ae: str,
     ) -> None:
-        self._inbox = inbox
+        self._store = store
         self._arriving = arriving
-        self._said = said
-        self._syntax = transfer_syntax_uid
+        self._class_uid, self._instance_uid = sop_class_uid, sop_instance_uid
         self._source_ae = source_ae
         self.add = arriving.add
         self.flush = arriving.flush
-
-    def identity(self) -> Identity:
-        """What the data set says it is, once all of it came.
-
-        Raises:
-            Refused, DiskFull, OSError: as :meth:`Inbox.receive`.
-        """
-        return self._arriving.identity(self._syntax)
+        self.identity = arriving.identity
+        self.discard = arriving.discard
 
     def keep(self, fetched: bool | None = None) -> Instance:
         """All of it came: when this returns it is on the disk and in the database.
@@ -284,14 +239,17 @@ class Incoming:
         Raises:
             Refused, DiskFull, OSError, SQLAlchemyError: as :meth:`Inbox.receive`.
         """
-        identity = self._arriving.identity(self._syntax)
-        _must_agree("SOPClassUID (0008,0016)", identity.sop_class_uid, self._said[0])
-        _must_agree("SOPInstanceUID (0008,0018)", identity.sop_instance_uid, self._said[1])
-        return self._inbox._keep(self._arriving, identity, self._source_ae, fetched)
-
-    def discard(self) -> None:
-        """It will not come whole."""
-        self._arriving.discard()
+        arriving, source_ae = self._arriving, self._source_ae
+        identity = arriving.identity()
+        _must_agree("SOPClassUID (0008,0016)", identity.sop_class_uid, self._class_uid)
+        _must_agree("SOPInstanceUID (0008,0018)", identity.sop_instance_uid, self._instance_uid)
+        digest = arriving.digest
+        series = arriving.shelves.series(identity.study_uid, identity.series_uid)
+        path = series / f"{identity.sop_instance_uid}.{in_name(digest)}.dcm"
+        arriving.place(path)
+        instance = _instance(path, identity, arriving.size, source_ae, digest)
+        self._store.record_instance(instance, _study(identity, source_ae), fetched=fetched)
+        return instance
 
     def __enter__(self) -> Self:
         return self
@@ -329,7 +287,7 @@ def _instance(path: Path, identity: Identity, size: int, source_ae: str, digest:
         sop_instance_uid=identity.sop_instance_uid,
         sop_class_uid=identity.sop_class_uid,
         path=path,
-        sha256=digest,
+        digest=digest,
         bytes=size,
         source_ae=source_ae,
     )
@@ -345,6 +303,13 @@ def _study(identity: Identity, source_ae: str) -> Study:
         description=identity.description,
         source_ae=source_ae,
     )
+
+
+def _digest_of(parts: FileParts, path: Path) -> str:
+    digest = named_by(path, parts.dataset)
+    if digest is None:  # of a power cut, before its sender was answered
+        raise Refused("the digest in its name is not that of its data set", MISMATCH)
+    return digest
 
 
 def _modified(path: Path) -> float:

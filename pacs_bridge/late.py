@@ -63,7 +63,7 @@ def leave_pictures(store: Store, study_uid: str, specs: Sequence[ModelSpec]) -> 
                 instances.c.sop_instance_uid == each.sop_instance_uid
             )
             # one that was replaced meanwhile is looked at again, with what replaced it
-            unchanged = instances.c.revision.is_(None) & (instances.c.sha256 == each.sha256)
+            unchanged = instances.c.revision.is_(None) & (instances.c.digest == each.digest)
             db.execute(update(instances).where(one & unchanged).values(revision=LEFT_ALONE))
         write_event(db, "preread", "late-left-alone", study_uid, why)
     return True
@@ -115,8 +115,7 @@ def _why(verdicts: Sequence[SeriesVerdict]) -> str:
     told: dict[str, str] = {}
     for verdict in verdicts:
         refused = [n.text.en for n in verdict.notices if n.severity is Severity.REFUSAL]
-        name = " ".join(x for x in (verdict.number, verdict.description) if x) or "-"
         if refused:
-            told.setdefault(f"series {name}", refused[0])
+            told.setdefault(f"series {verdict.name}", refused[0])
     reasons = [f"{name}: {why}" for name, why in told.items()][:_MOST_TOLD]
     return "; ".join(reasons) or "captured pictures, no images of a scan"

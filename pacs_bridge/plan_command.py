@@ -69,10 +69,9 @@ def _table(plan: SeriesPlan, language: Language) -> Table:
         table.add_column(name, justify="right" if name in ("images", "score") else "left")
     table.add_column("why", overflow="fold", ratio=1)
     for verdict in plan.verdicts:
-        name = " ".join(x for x in (verdict.number, verdict.description) if x)
         table.add_row(
             (verdict.role or "read") if verdict.accepted else "-",
-            name or verdict.series_uid,
+            verdict.name,
             str(verdict.images),
             f"{verdict.score:.2f}" if verdict.score > 0 else "-",
             "\n".join(_why(verdict, language)),

@@ -11,7 +11,10 @@ from sqlalchemy import RowMapping
 from imaging.language import Text
 from imaging.report import Report, Stage
 from pacs_bridge.states import DeliveryState, State
-from pacs_bridge.tables import readings, studies
+from pacs_bridge.tables import readings, studies, waits
+
+WAITING = (waits.c.because_en.label("waiting_en"), waits.c.because_zh.label("waiting_zh"))
+"""What a study waits for, as columns."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Instance:
     sop_instance_uid: str
     sop_class_uid: str
     path: Path
-    sha256: str
+    digest: str
     bytes: int
     source_ae: str
 
@@ -61,6 +64,8 @@ class Reading:
     headline: str = ""
     urgent: bool = False
     urgent_why: Text = Text(en="", zh="")
+    waiting: Text = Text(en="", zh="")
+    """What the study waits for, its first images or late ones; empty: for nothing."""
 
 
 @dataclass(frozen=True)
@@ -112,16 +117,19 @@ def instance_of(row: RowMapping) -> Instance:
 
 
 def reading_of(row: RowMapping, image_count: int) -> Reading:
-    """A reading from a row of readings joined with studies.
+    """A reading from a row of readings joined with studies and :data:`WAITING`.
 
     Where there is none yet: RECEIVING, or PRIOR where the images are held back from reading.
     """
     study = study_of(row)
+    waiting = Text(en=row["waiting_en"] or "", zh=row["waiting_zh"] or "")
     if row[readings.c.revision] is None:
         nothing = Text(en="", zh="")
         at = study.first_received_at
         state = State.PRIOR if row["held_back"] else State.RECEIVING
-        return Reading(study, 0, state, nothing, nothing, "", None, 0, at, at, image_count)
+        return Reading(
+            study, 0, state, nothing, nothing, "", None, 0, at, at, image_count, waiting=waiting
+        )
     report = Report.model_validate_json(row["report"]) if row["report"] else None
     urgent = bool(row.get("urgent"))
     why = Text(en=row.get("urgent_en") or "", zh=row.get("urgent_zh") or "")
@@ -142,6 +150,7 @@ def reading_of(row: RowMapping, image_count: int) -> Reading:
         headline=row.get("headline") or "",
         urgent=urgent,
         urgent_why=why,
+        waiting=waiting,
     )
 
 

@@ -115,14 +115,16 @@ class Server:
         """Recover what was interrupted, then open the page, and last the listener.
 
         Raises:
-            ModelError: a model can't be loaded; nothing is left running.
-            SettingsError: an address can't be bound.
+            ModelError: a model can't be loaded.
+            SettingsError, BridgeError: an address can't be listened on.
+
+        Whatever it raises, nothing is left running.
         """
         try:
             self.workers.start()
             return self._open()
         except BaseException:
-            self.workers.stop()
+            self.stop()
             raise
 
     def _open(self) -> Self:
@@ -139,11 +141,7 @@ class Server:
         self.pulls.start()
         if self.orders is not None:
             self.orders.start()
-        log.info(
-            "listening as %s on %s:%d, page at %s",
-            self.settings.listener.ae_title, self.settings.listener.host, self.listener.port,
-            self.url,
-        )  # fmt: skip
+        log.info("the page is at %s", self.url)
         return self
 
     def stop(self) -> None:

@@ -88,3 +88,6 @@ class DeliveryState(StrEnum):
     keep it where it offers that."""
     GIVEN_UP = "given-up"
     """It refused for good, or every attempt failed; ``last_error`` says why."""
+    SET_ASIDE = "set-aside"
+    """Given up on, and a person said that it need not get there; the audit trail says who and
+    why, ``last_error`` too."""

@@ -34,6 +34,7 @@ from pacs_bridge.settings import Settings
 from pacs_bridge.states import State
 from pacs_bridge.store import Store
 from pacs_bridge.waits import Waits
+from pacs_bridge.withdrawals import withdrawn
 from pacs_bridge.workers import StudyTask, Workers
 from pacs_bridge.workers.failures import StudyKillsWorkers
 from pacs_bridge.workers.watch import ModelWatch
@@ -89,6 +90,8 @@ class Steps:
 
     def plan(self, study_uid: str, revision: int) -> bool:
         """Choose the series; False when none suits, with the reason on the page and in the log."""
+        if self._withdrawn(study_uid, revision):
+            return False
         self.store.set_state(study_uid, revision, State.PLANNING)
         plan = plan_together(scan_files(self._paths(study_uid)), self.models.enabled)
         self.store.set_plan(study_uid, revision, plan.model_dump_json())
@@ -146,6 +149,8 @@ class Steps:
         def begun() -> None:
             self.store.set_state(study_uid, revision, State.ANALYSING)
 
+        if self._withdrawn(study_uid, revision):
+            return False
         told_of_priors = gathered.notices
         try:
             outcome = self.workers.read(task, begun=begun)
@@ -156,6 +161,8 @@ class Steps:
             log.exception("study %s: once more, compared with nothing", study_uid)
             told_of_priors = (*told_of_priors, notice("prior-left-out"))
             outcome = self.workers.read(replace(task, priors=()), begun=begun)
+        if self._withdrawn(study_uid, revision):
+            return False
         # A model may have been replaced since the study was planned: what was read counts.
         self.store.set_plan(study_uid, revision, outcome.plan.model_dump_json())
         if outcome.report is None:
@@ -231,6 +238,8 @@ class Steps:
 
     def compose(self, study_uid: str, revision: int) -> None:
         """Make the objects of the report as it stands, preliminary or signed."""
+        if self._withdrawn(study_uid, revision):
+            return
         reading = self.store.reading(study_uid, revision)
         if reading.report is None:
             raise ValueError(f"study {study_uid} revision {revision} has no report to compose")
@@ -252,8 +261,10 @@ class Steps:
         if reading.report is None or reading.state is State.SUPERSEDED:
             return
         stage = reading.report.stage
-        if stage is Stage.PRELIMINARY:
-            self.store.set_state(study_uid, revision, State.DELIVERING)
+        if stage is Stage.PRELIMINARY and not self.store.set_state(
+            study_uid, revision, State.DELIVERING
+        ):  # superseded or withdrawn at this moment
+            return
         folder = self.folder(study_uid, revision) / stage
         objects = list(objects_in(folder, reading.report))
         sender = self.store.study(study_uid).source_ae
@@ -281,6 +292,13 @@ class Steps:
         reason = Text(en=f"The analysis failed: {told}", zh=f"分析失败:{told}")
         self.store.set_state(study_uid, revision, State.FAILED, reason)
         self.store.record("preread", "reading-failed", study_uid, told)
+
+    def _withdrawn(self, study_uid: str, revision: int) -> bool:
+        """Whether whoever ordered it wants it no longer; people see why."""
+        because = withdrawn(self.store.engine, study_uid, revision)
+        if because is not None:
+            self.store.set_state(study_uid, revision, State.NOT_ANALYSED, because)
+        return because is not None
 
     def _our_pictures(self, study_uid: str) -> frozenset[str]:
         """Series of secondary captures that earlier revisions sent: a PACS counts them too."""
@@ -328,8 +346,10 @@ def _why_nothing(plan: StudyPlan) -> list[Notice]:
     for one in plan.plans:
         reasons = refusals(one)
         for verdict, item in reasons:
-            name = " ".join(x for x in (verdict.number, verdict.description) if x) or "-"
-            text = Text(en=f"series {name}: {item.text.en}", zh=f"序列 {name}:{item.text.zh}")
+            text = Text(
+                en=f"series {verdict.name}: {item.text.en}",
+                zh=f"序列 {verdict.name}:{item.text.zh}",
+            )
             told.append(item.model_copy(update={"text": text}))
         told += one.notices
         if not reasons:

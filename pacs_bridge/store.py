@@ -22,6 +22,7 @@ from pacs_bridge.errors import UnknownStudy, WrongState
 from pacs_bridge.headlines import keep_headline
 from pacs_bridge.reader_edits import ReaderEdits
 from pacs_bridge.records import (
+    WAITING,
     Delivery,
     Event,
     Instance,
@@ -34,8 +35,9 @@ from pacs_bridge.records import (
     study_of,
 )
 from pacs_bridge.states import SIGNED, DeliveryState, State
-from pacs_bridge.tables import deliveries, instances, readings, studies
+from pacs_bridge.tables import deliveries, instances, readings, studies, waits
 from pacs_bridge.urgencies import keep_urgency
+from pacs_bridge.withdrawals import stopped, want_again
 from pacs_bridge.worklist import newest_readings
 
 __all__ = ["Delivery", "Event", "Instance", "Reading", "Store", "Study", "open_store"]
@@ -158,15 +160,17 @@ class Store(ReaderEdits):
 
     def set_state(
         self, study_uid: str, revision: int, state: State, reason: Text | None = None
-    ) -> None:
-        """Move a reading on; a superseded one stays where it is.
+    ) -> bool:
+        """Move a reading on; one that is superseded or withdrawn stays where it is.
+
+        Returns whether it moved.
 
         Raises:
             UnknownStudy: no such reading.
         """
         reason = reason or Text(en="", zh="")
         values = {"state": state, "reason_en": reason.en, "reason_zh": reason.zh}
-        self._change(study_uid, revision, **values)
+        return self._change(study_uid, revision, **values)
 
     def set_complete_because(self, study_uid: str, revision: int, because: Text) -> None:
         """Keep why the study was taken for complete."""
@@ -190,7 +194,9 @@ class Store(ReaderEdits):
         Raises:
             UnknownStudy: no such study or revision.
         """
-        query = select(readings, studies).join(studies, readings.c.study_uid == studies.c.study_uid)
+        query = select(readings, studies, *WAITING)
+        query = query.join(studies, readings.c.study_uid == studies.c.study_uid)
+        query = query.outerjoin(waits, waits.c.study_uid == studies.c.study_uid)
         query = query.where(readings.c.study_uid == study_uid)
         if revision is not None:
             query = query.where(readings.c.revision == revision)
@@ -223,6 +229,8 @@ class Store(ReaderEdits):
         if found.state not in (State.FAILED, State.NOT_ANALYSED):
             raise WrongState(f"study {study_uid} is {found.state}; nothing to begin again")
         signed = found.report is not None and found.report.stage is Stage.FINAL
+        with self._writing() as db:
+            want_again(db, study_uid, revision)
         self.set_state(study_uid, revision, State.FINALISING if signed else State.PLANNING)
         self.record(who, "begun-again", study_uid, f"revision {revision}")
         return signed
@@ -310,7 +318,7 @@ class Store(ReaderEdits):
 
     # inside ------------------------------------------------------------------------------
 
-    def _change(self, study_uid: str, revision: int, **values: Any) -> None:
+    def _change(self, study_uid: str, revision: int, **values: Any) -> bool:
         with self._writing() as db:
             done = db.execute(
                 update(readings)
@@ -318,11 +326,13 @@ class Store(ReaderEdits):
                     readings.c.study_uid == study_uid,
                     readings.c.revision == revision,
                     readings.c.state != State.SUPERSEDED,
+                    ~stopped(),
                 )
                 .values(changed_at=time.time(), **values)
             )
             if done.rowcount == 0 and revision > self._last_revision(db, study_uid):
                 raise UnknownStudy(f"no reading of study {study_uid}, revision {revision}")
+            return done.rowcount > 0
 
     def _last_revision(self, db: Connection, study_uid: str) -> int:
         of_it = readings.c.study_uid == study_uid

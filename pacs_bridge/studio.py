@@ -113,6 +113,13 @@ class ServerStudio:
         """See :meth:`Courier.retry_all`."""
         return self._courier.retry_all(destination, who)
 
+    def set_aside(self, destination: str, sop_instance_uid: str, who: str, reason: str) -> int:
+        """See :meth:`Courier.set_aside`, :meth:`Courier.set_aside_all`."""
+        if not sop_instance_uid:
+            return self._courier.set_aside_all(destination, who, reason)
+        self._courier.set_aside(sop_instance_uid, destination, who, reason)
+        return 1
+
     def destinations(self) -> Sequence[DestinationState]:
         """Where every destination stands."""
         return self._courier.destinations()

@@ -1,13 +1,15 @@
 """The database's tables (SQLAlchemy Core): SQLite embedded, PostgreSQL shared.
 
-One row a study, one a received image, one a reading (a revision of a study, the only place a
-state is kept), one a reading's headline on the worklist, one a reading that was flagged as urgent,
-one an object for a destination, one an object that a destination was asked to commit itself to,
-one a study that was fetched to compare with, one a request for
-storage commitment, one an object that an archive announced, one a study to be fetched, one a rule
-for that, one a workitem of the worklist, one who watches it, one what a watcher has yet to hear,
+One row a study, one a received image, one a study whose series a search has looked at, one a
+reading (a revision of a study, the only place a state is kept), one a reading's headline on the
+worklist, one a reading that was flagged as urgent, one an object for a destination, one a
+destination where nobody was found, one an object that a destination was asked to commit itself to,
+one a study that was fetched to compare with, one a request for storage commitment, one an object
+that an archive announced, one a study to be fetched, one a rule for that, one a workitem of the
+worklist, one a workitem that was removed, one who watches one, one what a watcher has yet to hear,
 one a workitem that we perform, one a study that waits for the rest of its images, one a reading
-that was begun without the rest, one an event in the audit trail.
+that was begun without the rest, one a reading whose order was cancelled, one an event in the audit
+trail.
 Times are UTC, seconds since the epoch, so that both databases compare them alike. A database of
 an earlier version gets the tables and indexes it lacks when it is opened; the columns it has
 never change.
@@ -54,13 +56,22 @@ instances = Table(
     Column("series_uid", UID, nullable=False),
     Column("sop_class_uid", UID, nullable=False),
     Column("path", Text, nullable=False),
-    Column("sha256", String(64), nullable=False),
+    # older databases hold SHA-256 here, see digests
+    Column("sha256", String(64), nullable=False, key="digest"),
     Column("bytes", BigInteger, nullable=False),
     Column("source_ae", Text, nullable=False),
     Column("received_at", Float, nullable=False),
     # Of the reading that first used it; 0: none is to (a report, an image fetched as a prior).
     Column("revision", Integer, nullable=True),
     Index("instances_by_uid", "sop_instance_uid"),
+)
+
+study_modalities = Table(
+    "study_modalities",  # looked up when a search first wanted them
+    metadata,
+    Column("study_uid", UID, primary_key=True),
+    Column("as_of", Float, nullable=False),  # studies.last_received_at then
+    Column("by_series", Text, nullable=False),  # JSON, modality by SeriesInstanceUID
 )
 
 readings = Table(
@@ -98,6 +109,16 @@ deliveries = Table(
     Column("next_attempt_at", Float, nullable=False, default=0.0),
     Column("delivered_at", Float, nullable=True),
     Index("deliveries_of", "study_uid", "revision"),
+    Index("deliveries_at", "state", "destination"),  # asked for every second, and by every page
+)
+
+circuits = Table(
+    "circuits",  # destinations where the last tries found nobody
+    metadata,
+    Column("destination", String(200), primary_key=True),
+    Column("failures", Integer, nullable=False),  # in a row
+    Column("since", Float, nullable=False),
+    Column("last_error", Text, nullable=False),
 )
 
 commitments_asked = Table(
@@ -177,7 +198,7 @@ pulls = Table(
     "pulls",  # studies that were found in an archive and are to be fetched
     metadata,
     Column("study_uid", UID, primary_key=True),
-    Column("rule", String(200), nullable=False),  # that wants it; empty: asked for by hand
+    Column("rule", String(200), nullable=False),  # that wants it, or what was asked for by hand
     Column("archive", Text, nullable=False),
     Column("study_date", Text, nullable=False, default=""),
     Column("description", Text, nullable=False, default=""),
@@ -228,6 +249,13 @@ workitems = Table(
     Index("workitems_due", "state", "ours", "due_at"),
 )
 
+workitems_gone = Table(
+    "workitems_gone",  # workitems that were removed, so that who asks for one is told so
+    metadata,
+    Column("workitem_uid", UID, primary_key=True),
+    Column("at", Float, nullable=False, index=True),
+)
+
 workitem_watchers = Table(
     "workitem_watchers",  # who follows a workitem, or all of them
     metadata,
@@ -273,6 +301,16 @@ unfinished = Table(
     Column("revision", Integer, primary_key=True),
     Column("because_en", Text, nullable=False),
     Column("because_zh", Text, nullable=False),
+)
+
+withdrawals = Table(
+    "withdrawals",  # readings whose order was cancelled; see pacs_bridge.withdrawals
+    metadata,
+    Column("study_uid", UID, primary_key=True),
+    Column("revision", Integer, primary_key=True),  # maybe of one that is yet to be begun
+    Column("at", Float, nullable=False),
+    Column("reason_en", Text, nullable=False),
+    Column("reason_zh", Text, nullable=False),
 )
 
 events = Table(

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, case, exists, func, literal, select
 
-from pacs_bridge.records import Reading, reading_of
+from pacs_bridge.records import WAITING, Reading, reading_of
 from pacs_bridge.states import SIGNED, State
-from pacs_bridge.tables import headlines, instances, priors, readings, studies, urgencies
+from pacs_bridge.tables import headlines, instances, priors, readings, studies, urgencies, waits
 
 
 def newest_readings(db: Connection, states: Sequence[State], limit: int) -> list[Reading]:
@@ -36,7 +36,7 @@ def newest_readings(db: Connection, states: Sequence[State], limit: int) -> list
     )
     expected = exists().where(priors.c.study_uid == studies.c.study_uid)
     held_back = readings.c.state.is_(None) & expected & ~unread
-    waits = (urgencies.c.stands == 1) & readings.c.state.not_in(SIGNED)
+    unsigned = (urgencies.c.stands == 1) & readings.c.state.not_in(SIGNED)
     query = (
         select(
             *(column for column in readings.c if column.name not in ("plan", "report")),
@@ -49,6 +49,7 @@ def newest_readings(db: Connection, states: Sequence[State], limit: int) -> list
             urgencies.c.stands.label("urgent"),
             urgencies.c.why_en.label("urgent_en"),
             urgencies.c.why_zh.label("urgent_zh"),
+            *WAITING,
         )
         .select_from(studies)
         .outerjoin(newest, newest.c.study_uid == studies.c.study_uid)
@@ -67,7 +68,8 @@ def newest_readings(db: Connection, states: Sequence[State], limit: int) -> list
             (urgencies.c.study_uid == studies.c.study_uid)
             & (urgencies.c.revision == newest.c.revision),
         )
-        .order_by(case((waits, 0), else_=1), studies.c.last_received_at.desc())
+        .outerjoin(waits, waits.c.study_uid == studies.c.study_uid)
+        .order_by(case((unsigned, 0), else_=1), studies.c.last_received_at.desc())
         .limit(limit)
     )
     wanted: ColumnElement[bool] = ~held_back

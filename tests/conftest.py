@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tarfile
 from pathlib import Path
 
 import pytest
 
+from benchmarks.archives import unpack
 from tests.abdomen import write_abdomen
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
@@ -26,9 +26,7 @@ def shared_data() -> Path:
 def _unpacked(archive: Path, into: Path) -> Path:
     if not archive.is_file():
         pytest.fail(f"{archive} is missing although its folder of real images exists")
-    with tarfile.open(archive, "r:xz") as tar:
-        tar.extractall(into, filter="data")
-    return into
+    return unpack(archive, into)
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ from imaging.phantom_series import write_series
 from imaging.volume import Volume
 
 THEN, NOW = "20250110", "20260105"
-SLICES = 120
-"""Of 2.5 mm: thin enough for growth to be judged."""
+SLICES, SLICE_MM = 120, 2.5
+"""Thin enough for growth to be judged."""
 RIGHT: Point = (-87.5, -8.6, 35.6)
 LOW: Point = (-72.8, -61.2, -39.4)
 LEFT: Point = (98.9, 21.2, -24.0)
@@ -27,15 +27,23 @@ Nodules = dict[Point, float]
 
 
 @cache
-def _chest() -> Phantom:
-    return make_phantom(3, slices=SLICES, pixels=192, nodules=())
+def _chest(slices: int) -> Phantom:
+    return make_phantom(3, slices=slices, pixels=192, height_mm=slices * SLICE_MM, nodules=())
 
 
 def write_examination(
-    folder: Path, date: str, nodules: Nodules, *, shift_mm: Point = (0.0, 0.0, 0.0)
+    folder: Path,
+    date: str,
+    nodules: Nodules,
+    *,
+    shift_mm: Point = (0.0, 0.0, 0.0),
+    slices: int = SLICES,
 ) -> list[Path]:
-    """The chest with solid nodules, as a CT of that date, the patient lying elsewhere."""
-    chest = _chest()
+    """The chest with solid nodules, as a CT of that date, the patient lying elsewhere.
+
+    Fewer ``slices`` make a shorter chest, which is read sooner.
+    """
+    chest = _chest(slices)
     grid = chest.volume.grid
     voxels = chest.volume.voxels.astype(np.float32)
     index = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1)

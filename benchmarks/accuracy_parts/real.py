@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import pydicom
 from pydantic import AliasChoices, BaseModel, Field
 
+from benchmarks.archives import unpack
 from imaging.geometry import Grid
 from imaging.headers import scan_files
 from imaging.load import load_series
@@ -122,8 +122,7 @@ def _row(
 def unpacked(folder: Path, scratch: Path) -> list[Path]:
     """The DICOM files of a series' archive, laid out under ``scratch``."""
     archive = next(iter(sorted(folder.glob("*.tar.xz"))))
-    with tarfile.open(archive) as tar:
-        tar.extractall(scratch, filter="data")
+    unpack(archive, scratch)
     return sorted(p for p in scratch.rglob("*") if p.is_file())
 
 

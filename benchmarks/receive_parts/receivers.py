@@ -37,7 +37,7 @@ class Receiver:
 
     @contextmanager
     def running(self, folder: Path) -> Iterator[Running]:
-        """Started, and gone at the end."""
+        """Started, and ended at the end; its folder stays."""
         folder.mkdir(parents=True)
         port = _free_port()
         process = subprocess.Popen(
@@ -60,7 +60,6 @@ class Receiver:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def ours(name: str, data_path: str, *, sync: bool, processes: int = 1) -> Receiver:

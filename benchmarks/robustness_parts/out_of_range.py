@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tarfile
 from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
+from benchmarks.archives import unpack
 from imaging.errors import ImagingError
 from imaging.identity import derive_uid
 from models.errors import InputRefused
@@ -20,10 +20,10 @@ def refused_or_warned(data: Path, scratch: Path, model: LoadedModel) -> list[dic
     """What each study is answered with; printed too."""
     tilted = data / "protocol" / "geometry_tilt_gaps" / "dcm_qa_ct_GE_tilt18.5_gap.tar.xz"
     studies = {
-        "chest in 8 mm slices (Lung_Dx-A0002)": _unpacked(
+        "chest in 8 mm slices (Lung_Dx-A0002)": unpack(
             data / "chest" / "Lung_Dx-A0002" / "ct.tar.xz", scratch / "thick"
         ),
-        "head, tilted (GE)": _unpacked(tilted, scratch / "head"),
+        "head, tilted (GE)": unpack(tilted, scratch / "head"),
         "abdomen in 5 mm slices (TCGA-LIHC-BC-A3KF)": abdomen(
             data / "abdomen" / "TCGA-LIHC-BC-A3KF.npz", scratch / "abdomen"
         ),
@@ -50,12 +50,6 @@ def answered(folder: Path, model: LoadedModel) -> tuple[str, list[str]]:
         return "refused", [str(error)]
     told = [n.text.en for n in reading.report.warnings]
     return f"read, {len(reading.report.findings)} findings", told
-
-
-def _unpacked(archive: Path, into: Path) -> Path:
-    with tarfile.open(archive) as tar:
-        tar.extractall(into, filter="data")
-    return into
 
 
 def abdomen(archive: Path, folder: Path) -> Path:

@@ -8,19 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.uid import (
-    UID,
     EncapsulatedPDFStorage,
     ExplicitVRLittleEndian,
 )
 
 from imaging.objects.source import (
-    MANUFACTURER,
     NOT_FOR_CLINICAL_USE,
+    begin,
     finish,
-    series_description,
-    series_number,
+    reference_to,
 )
 from imaging.report import Report, Stage
 
@@ -50,26 +48,13 @@ def make_encapsulated_pdf(report: Report, pdf: bytes, source_headers: Sequence[D
     if not pdf.startswith(b"%PDF-"):
         raise ValueError("the document is no PDF: it does not begin with %PDF-")
     headers = sorted(source_headers, key=lambda h: str(h.SOPInstanceUID))
-    document = Dataset()
-    document.file_meta = FileMetaDataset()
-    document.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    document.file_meta.MediaStorageSOPClassUID = EncapsulatedPDFStorage
-    document.file_meta.MediaStorageSOPInstanceUID = UID(report.uid_of("pdf"))
-    document.SOPClassUID = EncapsulatedPDFStorage
-    document.SOPInstanceUID = report.uid_of("pdf")
+    document = begin(report, "pdf", EncapsulatedPDFStorage, SERIES_NUMBER, ExplicitVRLittleEndian)
     document.Modality = "DOC"
-    document.StudyInstanceUID = report.study_uid
-    document.SeriesInstanceUID = report.uid_of("pdf-series")
-    document.SeriesNumber = series_number(report, SERIES_NUMBER)
-    document.SeriesDescription = series_description(report, "PDF")
-    document.InstanceNumber = 1
     document.ConversionType = "WSD"  # made by a workstation
-    document.Manufacturer = MANUFACTURER
-    document.ManufacturerModelName = ", ".join(m.name for m in report.all_models)[:64]
-    document.SoftwareVersions = report.model.version
-    document.DeviceSerialNumber = report.model.sha256[:16] or "0"
     document.BurnedInAnnotation = "YES"  # the pages say who the patient is
-    document.SourceInstanceSequence = [_reference(h.SOPClassUID, h.SOPInstanceUID) for h in headers]
+    document.SourceInstanceSequence = [
+        reference_to(h.SOPClassUID, h.SOPInstanceUID) for h in headers
+    ]
     document.AcquisitionDateTime = ""
     document.DocumentTitle = _document_title(report)
     document.ConceptNameCodeSequence = [_code(*_TITLE)]
@@ -84,13 +69,6 @@ def make_encapsulated_pdf(report: Report, pdf: bytes, source_headers: Sequence[D
 def _document_title(report: Report) -> str:
     title = f"{report.title.en} ({report.stage.value})"
     return f"{NOT_FOR_CLINICAL_USE} {title}" if report.fake else title
-
-
-def _reference(class_uid: str, instance_uid: str) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = class_uid
-    item.ReferencedSOPInstanceUID = instance_uid
-    return item
 
 
 def _code(value: str, scheme: str, meaning: str) -> Dataset:

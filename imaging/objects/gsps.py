@@ -47,6 +47,7 @@ from imaging.objects.source import (
     evidence,
     finish,
     plane_of,
+    reference_to,
     series_description,
     series_number,
 )
@@ -276,15 +277,10 @@ def _status(report: Report, images: dict[str, Dataset], language: Language) -> G
         [first], GraphicLayer("STATUS", len(_LAYERS)), text_objects=[text]
     )
     # highdicom takes one multi-frame image an annotation; the standard has no such bound.
-    annotation["ReferencedImageSequence"].value = [_reference(i) for i in images.values()]
+    annotation["ReferencedImageSequence"].value = [
+        reference_to(i.SOPClassUID, i.SOPInstanceUID) for i in images.values()
+    ]
     return annotation
-
-
-def _reference(image: Dataset) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = image.SOPClassUID
-    item.ReferencedSOPInstanceUID = image.SOPInstanceUID
-    return item
 
 
 # images and grey values ----------------------------------------------------------------------

@@ -100,7 +100,7 @@ class Parts:
         half = (len(cells) + 1) // 2
         right = [*cells[half:], *([["", ""]] if len(cells) % 2 else [])]
         lines = [[*a, *b] for a, b in zip(cells[:half], right, strict=True)]
-        shares = (0.15, 0.35, 0.15, 0.35)
+        shares = (0.18, 0.32, 0.18, 0.32)
         yield Table(
             lines, colWidths=[WIDTH * share for share in shares],
             style=TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP"),

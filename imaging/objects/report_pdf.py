@@ -4,8 +4,13 @@ A PDF can't change when the reader disagrees, and stays in the record. So every 
 preliminary one says at its head and foot that it is preliminary and not for diagnosis, and that the
 signed report replaces it.
 
-The same report makes the same bytes. Key images are JPEG in it (quality 90, no chroma
-subsampling): they show where to look, the images themselves are in the archive.
+Letters that the standard fonts lack, Chinese among them, are in the file itself where the machine
+has a font that may and can be put there (Debian's fonts-wqy-microhei), and else are left to the
+reader's own fonts: see ``pdf_words``.
+
+The same report makes the same bytes, with the same fonts installed. Key images are JPEG in it
+(quality 90, no chroma subsampling): they show where to look, the images themselves are in the
+archive.
 """
 
 from __future__ import annotations
@@ -196,7 +201,7 @@ class _Page(Parts):
                 terms.number(volume), hu, f"{finding.score:.2f}",
             )  # fmt: skip
             rows.append([self.cell(v, colour, n > 1) for n, v in enumerate(values)])
-        return self.grid(rows, (0.06, 0.37, 0.08, 0.17, 0.12, 0.11, 0.09))
+        return self.grid(rows, (0.06, 0.33, 0.08, 0.17, 0.12, 0.15, 0.09))
 
     def finding(self, finding: Finding) -> Iterator[Flowable]:
         report, review = self.report, self.report.review_of(finding)

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.tag import Tag
 from pydicom.uid import (
@@ -33,12 +33,12 @@ from imaging.geometry import Grid, Points
 from imaging.objects.codes import ABNORMAL_STRUCTURE, ANATOMICAL_STRUCTURE
 from imaging.objects.contours import filled_contours
 from imaging.objects.source import (
-    MANUFACTURER,
     NOT_FOR_CLINICAL_USE,
+    begin,
     evidence,
     finish,
+    reference_to,
     series_description,
-    series_number,
 )
 from imaging.report import Report, Stage, Verdict
 from imaging.volume import Region, SourceSlice
@@ -99,7 +99,7 @@ def make_rtstruct(
     struct.ReferencedFrameOfReferenceSequence = [_frame_of_reference(report, headers, frame)]
     if report.stage is Stage.FINAL:
         struct.PredecessorStructureSetSequence = [
-            _reference(RTStructureSetStorage, report.preliminary_uid_of("rtstruct"))
+            reference_to(RTStructureSetStorage, report.preliminary_uid_of("rtstruct"))
         ]
     struct.StructureSetROISequence = []
     struct.ROIContourSequence = []
@@ -144,24 +144,9 @@ def _with_masks(
 
 def _object(report: Report, frame: str) -> Dataset:
     """Everything above the ROIs; patient and study come with :func:`finish`."""
-    struct = Dataset()
-    struct.file_meta = FileMetaDataset()
-    struct.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
-    struct.file_meta.MediaStorageSOPClassUID = RTStructureSetStorage
-    struct.file_meta.MediaStorageSOPInstanceUID = UID(report.uid_of("rtstruct"))
-    struct.SOPClassUID = RTStructureSetStorage
-    struct.SOPInstanceUID = report.uid_of("rtstruct")
+    struct = begin(report, "rtstruct", RTStructureSetStorage, SERIES_NUMBER, ImplicitVRLittleEndian)
     struct.Modality = "RTSTRUCT"
-    struct.StudyInstanceUID = report.study_uid
-    struct.SeriesInstanceUID = report.uid_of("rtstruct-series")
-    struct.SeriesNumber = series_number(report, SERIES_NUMBER)
-    struct.SeriesDescription = series_description(report, "RTSTRUCT")
     struct.OperatorsName = ""
-    struct.InstanceNumber = 1
-    struct.Manufacturer = MANUFACTURER
-    struct.ManufacturerModelName = ", ".join(m.name for m in report.all_models)[:64]
-    struct.SoftwareVersions = report.model.version
-    struct.DeviceSerialNumber = report.model.sha256[:16] or "0"
     struct.FrameOfReferenceUID = frame
     struct.PositionReferenceIndicator = ""
     struct.StructureSetLabel = "NOT_FOR_CLINICAL" if report.fake else "PREREAD"
@@ -179,19 +164,12 @@ def _description(report: Report) -> str:
     return f"{NOT_FOR_CLINICAL_USE}. {text}" if report.fake else text
 
 
-def _reference(class_uid: str, instance_uid: str) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = class_uid
-    item.ReferencedSOPInstanceUID = instance_uid
-    return item
-
-
 def _frame_of_reference(report: Report, headers: Sequence[Dataset], frame: str) -> Dataset:
     """The frame, and in it the study, the series and every image of it."""
     series = Dataset()
     series.SeriesInstanceUID = report.series_uid
-    series.ContourImageSequence = [_reference(h.SOPClassUID, h.SOPInstanceUID) for h in headers]
-    study = _reference(_DETACHED_STUDY, report.study_uid)
+    series.ContourImageSequence = [reference_to(h.SOPClassUID, h.SOPInstanceUID) for h in headers]
+    study = reference_to(_DETACHED_STUDY, report.study_uid)
     study.RTReferencedSeriesSequence = [series]
     item = Dataset()
     item.FrameOfReferenceUID = frame
@@ -222,7 +200,7 @@ def _segment(marked: Finding | Structure, seg: Dataset | None) -> Dataset | None
         return None
     for segment in seg.SegmentSequence:
         if segment.get("TrackingUID") == marked.tracking_uid:
-            item = _reference(SegmentationStorage, seg.SOPInstanceUID)
+            item = reference_to(SegmentationStorage, seg.SOPInstanceUID)
             item.ReferencedSegmentNumber = int(segment.SegmentNumber)
             return item
     return None
@@ -255,7 +233,7 @@ def _contours(number: int, region: Region, slices: Sequence[SourceSlice | None])
 def _contour(points: Points, slice_: SourceSlice | None) -> Dataset:
     contour = Dataset()
     if slice_ is not None:
-        image = _reference(slice_.sop_class_uid, slice_.sop_instance_uid)
+        image = reference_to(slice_.sop_class_uid, slice_.sop_instance_uid)
         if slice_.frame_number is not None:
             image.ReferencedFrameNumber = slice_.frame_number
         contour.ContourImageSequence = [image]

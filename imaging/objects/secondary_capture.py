@@ -30,6 +30,7 @@ from imaging.objects.source import (
     NOT_FOR_CLINICAL_USE,
     evidence,
     finish,
+    reference_to,
     series_description,
     series_number,
 )
@@ -146,9 +147,7 @@ def _derivation(report: Report, marked: Marked) -> str:
 
 
 def _source(marked: Finding | Structure) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = marked.key_image.sop_class_uid
-    item.ReferencedSOPInstanceUID = marked.key_image.sop_instance_uid
+    item = reference_to(marked.key_image.sop_class_uid, marked.key_image.sop_instance_uid)
     if marked.key_image.frame_number is not None:
         item.ReferencedFrameNumber = marked.key_image.frame_number
     purpose = Dataset()

@@ -16,8 +16,8 @@ import numpy as np
 from pydicom.charset import python_encoding
 from pydicom.config import RAISE
 from pydicom.dataelem import DataElement
-from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage, MRImageStorage
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, CTImageStorage, MRImageStorage
 from pydicom.valuerep import validate_value
 
 from imaging.geometry import Points
@@ -113,6 +113,45 @@ def plane_of(header: Dataset, frame: int | None = None) -> Plane:
         shape=(int(header.Rows), int(header.Columns)),
         thickness=None if thickness in (None, "") else float(thickness),
     )
+
+
+def begin(
+    report: Report, name: str, sop_class_uid: UID, series: int, transfer_syntax_uid: UID
+) -> Dataset:
+    """What an object begins with that highdicom has no class for; :func:`finish` adds the rest.
+
+    Args:
+        report: gives study, models and UIDs.
+        name: what it is called in ``Report.uid_of``, and in capitals in its series' description.
+        sop_class_uid: of it.
+        series: number of its series for a preliminary report.
+        transfer_syntax_uid: that it will be written in.
+    """
+    made = Dataset()
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = transfer_syntax_uid
+    made.file_meta.MediaStorageSOPClassUID = sop_class_uid
+    made.file_meta.MediaStorageSOPInstanceUID = UID(report.uid_of(name))
+    made.SOPClassUID = sop_class_uid
+    made.SOPInstanceUID = report.uid_of(name)
+    made.StudyInstanceUID = report.study_uid
+    made.SeriesInstanceUID = report.uid_of(f"{name}-series")
+    made.SeriesNumber = series_number(report, series)
+    made.SeriesDescription = series_description(report, name.upper())
+    made.InstanceNumber = 1
+    made.Manufacturer = MANUFACTURER
+    made.ManufacturerModelName = ", ".join(m.name for m in report.all_models)[:64]
+    made.SoftwareVersions = report.model.version
+    made.DeviceSerialNumber = report.model.sha256[:16] or "0"
+    return made
+
+
+def reference_to(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    """An item that names an object (PS3.3 table 10-11, SOP Instance Reference Macro)."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = sop_class_uid
+    item.ReferencedSOPInstanceUID = sop_instance_uid
+    return item
 
 
 def header_of(slice_: SourceSlice, headers: Sequence[Dataset]) -> Dataset:

@@ -1,7 +1,7 @@
-"""Fonts to draw words with into pictures.
+"""Fonts of the machine: to draw words with into pictures, and to put into a PDF.
 
 Pillow carries a font that has ASCII and little more. For Chinese a font of the machine is taken,
-one of the usual ones by its file's name; where there is none, words are English.
+one of the usual ones by its file's name; where there is none, words in pictures are English.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 from PIL import ImageFont
@@ -36,6 +37,11 @@ _CHINESE: Final = (
     ("STHeiti Light.ttc", 0),
 )
 """File names, which Pillow looks for where the system keeps its fonts, and which font in each."""
+_EMBEDDABLE: Final = ("wqy-microhei.ttc", "wqy-zenhei.ttc", "DroidSansFallbackFull.ttf")
+"""TrueType outlines, which reportlab can put into a PDF (those of Noto's CJK fonts it can't), under
+licences that let them go out in one: Debian's fonts-wqy-microhei (Apache 2.0),
+fonts-wqy-zenhei (GPL 2 with the font exception), fonts-droid-fallback (Apache 2.0). The first font
+of a collection."""
 _ASCII: Final = str.maketrans(
     {"×": "x", "³": "3", "²": "2", "±": "+/-", "\u2212": "-", "–": "-", "≥": ">=", "≤": "<="}
 )
@@ -76,9 +82,19 @@ def typeface(language: Language) -> Typeface:
             return Typeface(Language.ZH, file, index)
         _log.warning(
             "no Chinese font on this machine: pictures are captioned in English. Install one, "
-            "for instance Debian's fonts-noto-cjk"
+            "for instance Debian's fonts-wqy-microhei"
         )
     return Typeface(Language.EN)
+
+
+def embeddable() -> Path | None:
+    """The file of a Chinese font that may and can go into a PDF; None: there is none here."""
+    for file in _EMBEDDABLE:
+        try:
+            return Path(str(ImageFont.truetype(file, 10).path))
+        except OSError:
+            continue
+    return None
 
 
 @cache

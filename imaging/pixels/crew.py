@@ -1,12 +1,13 @@
 """Many files at once: decoders hold Python's lock, so that only processes share the work.
 
 Helpers are started for one series and end with it. One that dies over a file takes that file
-with it and nothing else.
+with it and nothing else. A file of many frames is shared out in parts.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import queue
 import threading
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from pydicom.uid import (
     JPEG2000TransferSyntaxes,
+    JPEGExtended12Bit,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
     RLELossless,
@@ -35,6 +37,9 @@ SOON_S = 0.1
 """How often one who waits for a helper looks whether it is still needed."""
 MOST_HELPERS = 7
 """Beside the process that asks."""
+PARTS = 2
+"""Into so many for each process the frames are shared out where there are few files: each part
+reads the file's header anew."""
 _SECONDS_A_MEGAPIXEL = {
     **dict.fromkeys(JPEG2000TransferSyntaxes, 0.10),
     **dict.fromkeys(JPEGLSTransferSyntaxes, 0.025),
@@ -44,9 +49,13 @@ _SECONDS_A_MEGAPIXEL = {
 """Measured on chest CT, 512 x 512; HTJ2K and whatever else is compressed: as JPEG 2000."""
 
 
+Part = tuple[ImageSlice, ...]
+"""The wanted images of one file, or some of them."""
+
+
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """The planes of a file, by frame number."""
+    """The planes of a file or of a part of it, by frame number."""
 
     path: Path
     planes: dict[int | None, Plane]
@@ -54,7 +63,7 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Undecoded:
-    """A file whose pixels are lost."""
+    """A file of whose pixels some are lost."""
 
     path: Path
     error: PixelsUndecodable
@@ -73,28 +82,29 @@ def decode_files(
             transfer syntax and the pixels. With 0 everything is done here.
     """
     count = helpers_for(files) if helpers is None else helpers
-    count = min(count, len(files) - 1)
+    parts = _parts(files, count + 1)
+    count = min(count, len(parts) - 1)
     if count < 1:
-        for path, images in files.items():
-            yield _here(path, images)
+        for part in parts:
+            yield _here(part)
         return
-    waiting: queue.SimpleQueue[Path] = queue.SimpleQueue()
-    for path in files:
-        waiting.put(path)
+    waiting: queue.SimpleQueue[Part] = queue.SimpleQueue()
+    for part in parts:
+        waiting.put(part)
     done: queue.SimpleQueue[Decoded | Undecoded] = queue.SimpleQueue()
     stop = threading.Event()
     threads = [
         threading.Thread(
-            target=_employ, args=(waiting, files, done, stop), name=f"decode {n}", daemon=True
+            target=_employ, args=(waiting, done, stop), name=f"decode {n}", daemon=True
         )
         for n in range(count)
     ]
     for thread in threads:
         thread.start()
-    left = len(files)
+    left = len(parts)
     try:
         while left:
-            made = _next(waiting, files, done)
+            made = _next(waiting, done)
             if made is not None:
                 left -= 1
                 yield made
@@ -104,17 +114,25 @@ def decode_files(
             thread.join()
 
 
+def _parts(files: Mapping[Path, Sequence[ImageSlice]], processes: int) -> list[Part]:
+    """File by file; where there are fewer files than processes, each in several parts."""
+    if processes < 2 or len(files) >= processes:
+        return [tuple(images) for images in files.values()]
+    found: list[Part] = []
+    for images in files.values():
+        size = math.ceil(len(images) / (PARTS * processes))
+        found += [tuple(images[n : n + size]) for n in range(0, len(images), size)]
+    return found
+
+
 def _next(
-    waiting: queue.SimpleQueue[Path],
-    files: Mapping[Path, Sequence[ImageSlice]],
-    done: queue.SimpleQueue[Decoded | Undecoded],
+    waiting: queue.SimpleQueue[Part], done: queue.SimpleQueue[Decoded | Undecoded]
 ) -> Decoded | Undecoded | None:
     """What a helper has done, else a file done here, else what a helper does soon."""
     with suppress(queue.Empty):
         return done.get_nowait()
     with suppress(queue.Empty):
-        path = waiting.get_nowait()
-        return _here(path, files[path])
+        return _here(waiting.get_nowait())
     with suppress(queue.Empty):
         return done.get(timeout=SOON_S)
     return None
@@ -134,6 +152,8 @@ def helpers_for(files: Mapping[Path, Sequence[ImageSlice]]) -> int:
         return 0
     if syntax is None or not syntax.is_transfer_syntax or not syntax.is_encapsulated:
         return 0
+    if syntax == JPEGExtended12Bit:  # its decoder knows whole files only, not their frames
+        return 0
     megapixels = sum(i.rows * i.columns for each in files.values() for i in each) / 1e6
     seconds = megapixels * _SECONDS_A_MEGAPIXEL.get(syntax, 0.10)
     return max(0, min(_idle_cores(), MOST_HELPERS, int(seconds / (2 * START_S))))
@@ -146,16 +166,16 @@ def _idle_cores() -> int:
     return min(cores - 1, round(cores * (1 - busy)))
 
 
-def _here(path: Path, images: Sequence[ImageSlice]) -> Decoded | Undecoded:
+def _here(part: Part) -> Decoded | Undecoded:
+    path = part[0].path
     try:
-        return Decoded(path, decode_frames(images))
+        return Decoded(path, decode_frames(part))
     except PixelsUndecodable as error:
         return Undecoded(path, error)
 
 
 def _employ(
-    waiting: queue.SimpleQueue[Path],
-    files: Mapping[Path, Sequence[ImageSlice]],
+    waiting: queue.SimpleQueue[Part],
     done: queue.SimpleQueue[Decoded | Undecoded],
     stop: threading.Event,
 ) -> None:
@@ -164,7 +184,7 @@ def _employ(
     A file that two helpers died over is lost; one alone may have been killed for its memory.
     """
     helper: Helper | None = None
-    path: Path | None = None
+    part: Part | None = None
     problem = ""
     try:
         while not stop.is_set():
@@ -180,12 +200,13 @@ def _employ(
                 log.warning("a helper to decode with did not start (%s)", helper.ended())
                 helper = None
                 break
-            if path is None:
+            if part is None:
                 try:
-                    path = waiting.get_nowait()
+                    part = waiting.get_nowait()
                 except queue.Empty:
                     return
-            answer = helper.ask(tuple(files[path]))
+            path = part[0].path
+            answer = helper.ask(part)
             if answer is None:
                 again, problem = problem == "", f"its decoder ended ({helper.ended()})"
                 log.warning("%s: %s", path, problem)
@@ -197,9 +218,9 @@ def _employ(
                 done.put(Decoded(path, answer))
             else:
                 done.put(Undecoded(path, PixelsUndecodable(path, *answer)))
-            path, problem = None, ""
+            part, problem = None, ""
     finally:
         if helper is not None:
             helper.close()
-        if path is not None:
-            waiting.put(path)
+        if part is not None:
+            waiting.put(part)

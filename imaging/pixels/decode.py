@@ -37,7 +37,8 @@ def decode_frames(images: Sequence[ImageSlice]) -> dict[int | None, Plane]:
         By frame number; int16 where the values are whole and fit.
 
     Raises:
-        PixelsUndecodable: damaged, truncated, or of a transfer syntax no decoder here knows.
+        PixelsUndecodable: damaged, truncated, in colour, or of a transfer syntax no decoder here
+            knows.
     """
     path = images[0].path
     try:
@@ -50,6 +51,8 @@ def decode_frames(images: Sequence[ImageSlice]) -> dict[int | None, Plane]:
             image.frame_number: _values(stored[number], dataset, image)
             for number, image in zip(numbers, images, strict=True)
         }
+    except PixelsUndecodable:
+        raise
     except Exception as error:
         # Nothing narrower: pydicom's decoders and the libraries behind them (GDCM, pylibjpeg,
         # NumPy) share no base. It becomes a named error, which load_series logs and tells.
@@ -68,22 +71,23 @@ def _stored(
         whole: NDArray[np.number[Any]] = read_jpeg12(path, dataset)
     elif frames > 1 and len(numbers) < _FEW * frames:
         few = (pixel_array(dataset, index=n - 1) for n in numbers)
-        return {n: _grey(plane[np.newaxis])[0] for n, plane in zip(numbers, few, strict=True)}
+        return {n: _grey(path, plane[None])[0] for n, plane in zip(numbers, few, strict=True)}
     else:
         whole = dataset.pixel_array
         whole = whole[np.newaxis] if frames == 1 else whole
-    whole = _grey(whole)
+    whole = _grey(path, whole)
     return {n: whole[n - 1] for n in numbers}
 
 
-def _grey(stored: NDArray[np.number[Any]]) -> NDArray[np.number[Any]]:
+def _grey(path: Path, stored: NDArray[np.number[Any]]) -> NDArray[np.number[Any]]:
     """(frame, row, column).
 
     Raises:
-        ValueError: the pixels have several samples.
+        PixelsUndecodable: the pixels have several samples.
     """
     if stored.ndim != 3:
-        raise ValueError(f"{stored.ndim} dimensions; colour images are not CT or MR slices")
+        problem = f"its pixels are in colour ({_syntax_name(path)}), no CT or MR slice"
+        raise PixelsUndecodable(path, problem, "Send the original images.")
     return stored
 
 

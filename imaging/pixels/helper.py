@@ -31,7 +31,8 @@ class Helper:
         with theirs:
             try:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "imaging.pixels.process", str(theirs.fileno())],
+                    # -P: nothing is imported from the folder that someone happens to work in.
+                    [sys.executable, "-P", "-m", "imaging.pixels.process", str(theirs.fileno())],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     # Codecs complain there of every stream that they try and give up.

@@ -71,7 +71,7 @@ def _on(plan: SeriesPlan, base: SeriesVerdict, first: SeriesPlan) -> SeriesPlan:
     own = next(v for v in plan.verdicts if v.series_uid == plan.chosen)
     if plan.roles or mine.score <= 0:
         item = notice(
-            "not-run", model=plan.model, own=_name(own), series=_name(base), first=first.model
+            "not-run", model=plan.model, own=own.name, series=base.name, first=first.model
         )
         verdicts = [v.model_copy(update={"accepted": False}) for v in plan.verdicts]
         return plan.model_copy(
@@ -82,11 +82,11 @@ def _on(plan: SeriesPlan, base: SeriesVerdict, first: SeriesPlan) -> SeriesPlan:
                 "notices": (*plan.notices, item),
             }
         )
-    instead = notice("read-on-shared-series", model=plan.model, own=_name(own), first=first.model)
+    instead = notice("read-on-shared-series", model=plan.model, own=own.name, first=first.model)
     taken = mine.model_copy(
         update={"accepted": True, "notices": (*_warnings(mine), instead)},
     )
-    reason = notice("shared-series", series=_name(base), first=first.model)
+    reason = notice("shared-series", series=base.name, first=first.model)
     left = own.model_copy(update={"accepted": False, "notices": (reason,)})
     others = [v for v in plan.verdicts if v is not mine and v is not own]
     return plan.model_copy(update={"chosen": base.series_uid, "verdicts": (taken, left, *others)})
@@ -94,7 +94,3 @@ def _on(plan: SeriesPlan, base: SeriesVerdict, first: SeriesPlan) -> SeriesPlan:
 
 def _warnings(verdict: SeriesVerdict) -> tuple[Notice, ...]:
     return tuple(n for n in verdict.notices if n.severity is Severity.WARNING)
-
-
-def _name(verdict: SeriesVerdict) -> str:
-    return " ".join(x for x in (verdict.number, verdict.description) if x) or verdict.series_uid

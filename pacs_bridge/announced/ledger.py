@@ -49,17 +49,19 @@ class Announcements:
         if not objects:
             return 0
         study = objects[0].study_uid
-        known = {each.sop_instance_uid for each in self.of(study)}
+        count = select(func.count()).select_from(table).where(table.c.study_uid == study)
         fetchable = sum(each.availability in FETCHABLE for each in objects)
         with writing(self.store.engine) as db:
             db.execute(delete(table).where(table.c.told_at < time.time() - self.keep_s))
+            before = db.execute(count).scalar_one()
             for each in objects:
                 row = dict(vars(each))
                 upsert(db, table, row, ["study_uid", "sop_instance_uid"], row)
-            if not known or fetchable < len(objects):  # some archives tell of image after image
+            after = db.execute(count).scalar_one()
+            if not before or fetchable < len(objects):  # some archives tell of image after image
                 told_of = f"{fetchable} of {len(objects)} objects can be fetched"
                 write_event(db, objects[0].told_by, "available", study, told_of)
-        return len({each.sop_instance_uid for each in objects} - known)
+        return int(after - before)
 
     def of(self, study_uid: str) -> list[Announced]:
         """Everything told of a study, by series then SOP Instance UID; empty: nothing was."""

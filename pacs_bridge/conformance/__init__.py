@@ -2,8 +2,9 @@
 
 ``offers`` (DIMSE) and ``web`` (DICOMweb) say which services there are, in which role, with which
 SOP classes and transfer syntaxes; ``statement`` writes them down in the form of PS3.2 annex A,
-with the settings in force, parts of it in ``behaviour``, ``security`` and ``annexes``; ``glance``
-is the table of services that the README has too, ``markdown`` draws tables.
+with the settings in force: A.4 in ``networking`` (``behaviour``: what each service does,
+``configuration``: who is who), A.8 in ``security``, the rest in ``annexes``; ``glance`` is the
+table of services that the README has too, ``markdown`` draws tables.
 """
 
 from pacs_bridge.conformance.glance import services_table

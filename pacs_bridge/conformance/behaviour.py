@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pacs_bridge.conformance.markdown import table
+from pacs_bridge.conformance.offers import named
+from pacs_bridge.dimse.outgoing import DEFLATED, PICTURE_SYNTAXES
 from pacs_bridge.dimse.status import DUPLICATE, failure_of
 
 
@@ -27,7 +29,10 @@ def behaviour() -> Iterator[str]:
     })  # fmt: skip
     yield (
         "**Storage SCU.** Every object goes in its own transfer syntax where the peer takes it, "
-        "else decompressed or re-encoded. How answers are taken:"
+        "else decompressed or re-encoded. Where `destinations.compression` says so, large ones go "
+        "smaller, without loss, if the peer takes that: pictures in "
+        + ", ".join(map(named, PICTURE_SYNTAXES))
+        + f", others in {named(DEFLATED)}. How answers are taken:"
     )
     yield ""
     yield from _statuses("C-STORE", {status: _taken(status) for status in _ANSWERS})
@@ -54,6 +59,19 @@ def behaviour() -> Iterator[str]:
         "associations that the SCP opens, with or without role selection."
     )
     yield ""
+    yield (
+        "**Query/Retrieve SCU.** Study root; levels STUDY, SERIES and IMAGE, one level a question. "
+        "For C-GET the storage classes are proposed that the archive names (SOPClassUID at IMAGE "
+        "level), else those of the series' Modality. What is too slow or too much is cancelled "
+        "(C-CANCEL). How the last answer to C-MOVE and C-GET is taken:"
+    )
+    yield ""
+    yield from _statuses("C-MOVE, C-GET", {
+        0x0000: "done; a study counts as fetched when all of it is in the store",
+        0xA801: "our AE title is no destination there: nothing more is asked until it is",
+        0xB000: "some were not sent: asked again later for what is missing",
+        0xFE00: "cancelled by us: asked again later",
+    })  # fmt: skip
     yield "**Instance Availability Notification SCP.** What is told is recorded by study."
     yield ""
     yield from _statuses("N-CREATE", {

@@ -11,7 +11,7 @@ from pacs_bridge.conformance.web import WEB
 TRIED_WITH = {
     "Verification": "echoscu, Orthanc, pynetdicom",
     "Storage": "storescu, dcmsend, storescp, Orthanc, pynetdicom",
-    "Query/Retrieve": "Orthanc, dcmqrscp, pynetdicom",
+    "Query/Retrieve": "Orthanc, dcmqrscp, movescu, findscu, pynetdicom",
     "Storage Commitment": "Orthanc, pynetdicom",
     "Instance Availability Notification": "pynetdicom",
     "STOW-RS": "Orthanc, dicomweb-client",

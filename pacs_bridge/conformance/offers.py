@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +18,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    _STORAGE_CLASSES,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
@@ -40,6 +42,7 @@ MADE = {
 """SOP class of every kind of object that a destination may accept."""
 MADE_SYNTAXES = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 """Results are written in the first, and sent in either."""
+_KEYWORDS = {uid: keyword for keyword, uid in _STORAGE_CLASSES.items()}
 _QUERY_SYNTAXES = (
     "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2",
 )  # fmt: skip
@@ -63,8 +66,12 @@ class Offer:
 
 
 def named(uid: str) -> str:
-    """The name of a UID in the standard; the UID itself where it has none."""
-    return UID(uid).name
+    """The name of a UID in the standard (PS3.6 annex A)."""
+    known = UID(uid)
+    if known.name != uid:
+        return known.name + (" (Retired)" if known.is_retired else "")
+    keyword = _KEYWORDS.get(uid, uid)  # pydicom's dictionary is older than the class
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", keyword)
 
 
 def settings_named(when: str) -> str:
@@ -75,6 +82,7 @@ def settings_named(when: str) -> str:
 _STORAGE = tuple(sorted(STORAGE_CLASSES))
 _TAKEN = tuple(sorted(str(syntax) for syntax in TRANSFER_SYNTAXES))
 _MESSAGES = tuple(MESSAGE_SYNTAXES)
+_GOT = tuple(dict.fromkeys(str(kind) for kinds in FETCHED_CLASSES.values() for kind in kinds))
 
 ACCEPTED = (
     Offer("Verification", "SCP", "the peer", "C-ECHO", (str(Verification),), _TAKEN, ""),
@@ -114,7 +122,7 @@ PROPOSED = (
         "priors.method, pull.method",
     ),
     Offer(
-        "Storage", "SCP", "us", "C-STORE (of C-GET)", tuple(map(str, FETCHED_CLASSES)),
+        "Storage", "SCP", "us", "C-STORE (of C-GET)", _GOT,
         tuple(map(str, FETCHED_SYNTAXES)), "priors.method, pull.method", negotiated=True,
     ),
     Offer(

@@ -17,11 +17,12 @@ def security(settings: Settings) -> Iterator[str]:
     yield "### A.8.1 Security profiles"
     yield ""
     yield (
-        "BCP 195 TLS Secure Transport Connection Profile (PS3.15 B.12), as acceptor "
-        "(`listener.tls`) and as initiator (`tls` of a peer): TLS 1.2 and 1.3, certificates on "
-        "both sides unless the settings say otherwise. Cipher suites of TLS 1.2: "
-        + ", ".join(CIPHER_SUITES_1_2)
-        + "; of 1.3 all."
+        "BCP 195 RFC 8996, 9325 TLS Secure Transport Connection Profile (PS3.15 B.12), as acceptor "
+        "(`listener.tls`) and as initiator (`tls` of a peer): TLS 1.3, and 1.2 unless `minimum` "
+        "says otherwise; certificates on both sides unless the settings say otherwise; no older "
+        "version, no compression, no renegotiation. Cipher suites of TLS 1.2, as OpenSSL calls "
+        "them: " + ", ".join(CIPHER_SUITES_1_2) + "; of 1.3 all that OpenSSL offers. The modified "
+        "profile (B.13) is not claimed."
     )
     yield ""
     yield "### A.8.2 Association level security"

@@ -10,9 +10,13 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
 from pacs_bridge.conformance.markdown import table
-from pacs_bridge.conformance.offers import settings_named
-from pacs_bridge.dicomweb.server import PATH, pictures, qido, stow, wado
+from pacs_bridge.conformance.offers import named, settings_named
+from pacs_bridge.dicomweb.server import PATH, files, pictures, qido, rendered, search, stow, wado
 from pacs_bridge.ups import channel, routes
+from pacs_bridge.ups.content import PUSH_CLASS
+from pacs_bridge.ups.event import ASSIGNED, CANCEL_REQUESTED, EVERY, PROGRESS, STATE, STATUS
+from pacs_bridge.ups.states import UpsState
+from pacs_bridge.ups.watching import FILTERED, MOST_WAITING, WAIT_S
 
 WEBSOCKET = "WebSocket"
 
@@ -75,7 +79,7 @@ def resources() -> Iterator[tuple[str, str, str, str]]:
 
 def web_section() -> Iterator[str]:
     """Lines about DICOMweb in section A.4."""
-    yield "### A.4.3 DICOMweb"
+    yield "### A.4.5 DICOMweb"
     yield ""
     yield from table(
         ("Service", "Role", "Resources and media types", "Where"),
@@ -88,6 +92,13 @@ def web_section() -> Iterator[str]:
     yield from table(("Service", "Method", "Resource", "What it is"), rows)
     yield ""
     yield (
+        "`OPTIONS /` gives the capabilities description (PS3.18 8.9) as WADL or JSON. Data sets "
+        "are DICOM JSON; `application/dicom+xml` is answered with 406 (415 where it is sent)."
+    )
+    yield ""
+    yield from _searches()
+    yield from _workitems()
+    yield (
         "Callers are machines with a name and password (HTTP Basic) or token (Bearer), each with "
         "rights of its own (`machines`), or people who are logged in to the page."
     )
@@ -95,5 +106,58 @@ def web_section() -> Iterator[str]:
     yield (
         "As a user agent it verifies certificates, sends user and password (HTTP Basic) to the "
         "host in the settings alone, and follows no redirection when it stores."
+    )
+    yield ""
+
+
+def _searches() -> Iterator[str]:
+    yield (
+        "**QIDO-RS** matches and returns these attributes, and below each level those of the "
+        "levels above; of instances any other too, from their files. Matching: single value, list "
+        "of UIDs, wild card, range of dates and times; `limit`, `offset`, `includefield`."
+    )
+    yield ""
+    levels = (("Study", search.STUDY), ("Series", search.SERIES), ("Instance", search.INSTANCE))
+    yield from table(
+        ("Level", "Attributes"), ((name, ", ".join(sorted(keys))) for name, keys in levels)
+    )
+    yield ""
+    pictures_as = ", ".join(f"`{kind}`" for kind in rendered.FORMATS)
+    yield (
+        "**WADO-RS** sends objects and frames in the transfer syntax that they came in "
+        "(`transfer-syntax=*`) or in one of "
+        + ", ".join(named(syntax) for syntax in files.MADE)
+        + f"; rendered ones as {pictures_as}."
+    )
+    yield ""
+
+
+def _workitems() -> Iterator[str]:
+    yield (
+        f"**UPS-RS** workitems are of {named(PUSH_CLASS)} ({PUSH_CLASS}). Their states: "
+        + ", ".join(UpsState)
+        + ". A workitem is created SCHEDULED; with a Transaction UID, which every later change has "
+        "to show, it is claimed (IN PROGRESS), and by whoever claimed it completed or cancelled, "
+        "after which nothing changes. Those that name a station or a work of ours "
+        "(`ups`) are claimed, performed and completed or cancelled by Preread; a request for "
+        "cancellation stops one that it performs."
+    )
+    yield ""
+    yield (
+        f"An AE subscribes to one workitem, to all ({EVERY}) or to all that match ({FILTERED}), "
+        "with or without deletion lock. Reports go over its WebSocket (subprotocol "
+        f"`{channel.PROTOCOL}`) as `application/dicom+json`; while it has none, at most "
+        f"{MOST_WAITING} wait for it, for {WAIT_S / 86400:g} days."
+    )
+    yield ""
+    yield from table(
+        ("Event type", "Reported"),
+        [
+            (STATE, "state or readiness of the input changed; a new workitem"),
+            (CANCEL_REQUESTED, "cancellation was asked for"),
+            (PROGRESS, "progress"),
+            (STATUS, "the server has started, and has kept workitems and subscriptions"),
+            (ASSIGNED, "assigned to a station or a person"),
+        ],
     )
     yield ""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import logging
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from sqlalchemy import select
 
+from pacs_bridge.digests import is_of
 from pacs_bridge.dimse.commitment import (
     CLASS_CONFLICT,
     NO_SUCH_OBJECT,
@@ -18,7 +17,6 @@ from pacs_bridge.dimse.commitment import (
     Reference,
 )
 from pacs_bridge.errors import BridgeError
-from pacs_bridge.part10 import split_file
 from pacs_bridge.records import Instance, instance_of
 from pacs_bridge.store import Store
 from pacs_bridge.tables import instances
@@ -27,7 +25,6 @@ _log = logging.getLogger(__name__)
 
 _AT_ONCE = 500  # bound variables of one query
 _DAMAGED = ".damaged"
-_PIECE = 1 << 20  # bytes; the meta information is far shorter
 
 
 def check(
@@ -81,7 +78,7 @@ def _held(store: Store, uids: Iterable[str]) -> dict[str, list[Instance]]:
 def _wrong(store: Store, instance: Instance) -> int:
     """The failure reason of an object that is recorded; 0: nothing is wrong with it."""
     try:
-        if _hash(instance.path) == instance.sha256:
+        if is_of(instance.digest, instance.path):
             return 0
         found = "its content is not what came"
     except FileNotFoundError:
@@ -105,15 +102,3 @@ def _move_aside(store: Store, instance: Instance, found: str) -> None:
         instance.path.rename(instance.path.with_name(instance.path.name + _DAMAGED))
     except OSError as error:
         _log.error("%s can't be moved aside: %s", instance.path, error)
-
-
-def _hash(path: Path) -> str:
-    """Of the data set in a file, read piece by piece.
-
-    Not through mmap: a disk that fails would end the process (SIGBUS) instead of raising.
-    """
-    with path.open("rb") as file:
-        hashed = hashlib.sha256(split_file(file.read(_PIECE)).dataset)
-        while piece := file.read(_PIECE):
-            hashed.update(piece)
-    return hashed.hexdigest()

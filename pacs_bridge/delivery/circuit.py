@@ -7,7 +7,8 @@
        '----------------- one got through ------------+---- nobody again ----------'
 
 While it is open nothing is sent, so that a dead destination costs neither attempts nor time.
-Kept in memory: a server that starts finds out anew.
+What was found is kept in the database: a server that starts knows who was not there and since
+when, and tries one object at once, since it may have been started because that was mended.
 """
 
 from __future__ import annotations
@@ -15,11 +16,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from sqlalchemy import delete, select
+
 from pacs_bridge.back_off import back_off_s
+from pacs_bridge.database import upsert, writing
 from pacs_bridge.settings import DestinationSettings
+from pacs_bridge.store import Store
+from pacs_bridge.tables import circuits
 
 
 class CircuitState(StrEnum):
@@ -43,49 +49,45 @@ class CircuitStatus:
     since: float | None = None
     """When the first of them was."""
     next_try_at: float | None = None
+    """None: it is closed."""
     last_error: str = ""
-    last_success_at: float | None = None
-    """Since this server started."""
 
 
 class Circuit:
     """The circuit of one destination; called from any thread.
 
     Args:
-        settings: ``circuit_failures``, ``first_wait_s``, ``longest_wait_s``.
+        settings: ``name``, ``circuit_failures``, ``first_wait_s``, ``longest_wait_s``.
+        store: where it is kept.
         clock: UTC, seconds since the epoch.
     """
 
     def __init__(
-        self, settings: DestinationSettings, clock: Callable[[], float] = time.time
+        self,
+        settings: DestinationSettings,
+        store: Store,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
+        self._store = store
         self._clock = clock
         self._lock = threading.Lock()
-        self._failures = 0
-        self._since: float | None = None
-        self._next_try_at: float | None = None
-        self._last_error = ""
-        self._last_success_at: float | None = None
+        self._status = self._kept()
 
     @property
     def status(self) -> CircuitStatus:
         """How it stands now."""
         with self._lock:
-            return CircuitStatus(
-                self._state(),
-                self._failures,
-                self._since,
-                self._next_try_at,
-                self._last_error,
-                self._last_success_at,
-            )
+            status = self._status
+            if status.next_try_at is None:
+                return status
+            waits = self._clock() < status.next_try_at
+            return replace(status, state=CircuitState.OPEN if waits else CircuitState.HALF_OPEN)
 
     @property
     def state(self) -> CircuitState:
         """Whether the destination is tried."""
-        with self._lock:
-            return self._state()
+        return self.status.state
 
     @property
     def left_alone(self) -> bool:
@@ -95,32 +97,57 @@ class Circuit:
     def answered(self) -> bool:
         """Somebody was there; returns whether the circuit was open until now."""
         with self._lock:
-            was_open = self._next_try_at is not None
-            self._failures, self._since, self._next_try_at = 0, None, None
-            self._last_success_at = self._clock()
-            return was_open
+            was = self._status
+            if was.failures:
+                of_it = circuits.c.destination == self._settings.name
+                with writing(self._store.engine) as db:
+                    db.execute(delete(circuits).where(of_it))
+            self._status = CircuitStatus()
+            return was.next_try_at is not None
 
     def found_nobody(self, error: str) -> bool:
         """Nobody was there, or none that would talk to us; returns whether it opens only now."""
         with self._lock:
-            now = self._clock()
-            first = self._next_try_at is None
-            self._failures += 1
-            self._since = self._since or now
-            self._last_error = error
-            if self._failures < self._settings.circuit_failures:
-                return False
-            self._next_try_at = now + back_off_s(self._settings, self._failures)
-            return first
+            now, was = self._clock(), self._status
+            failures = was.failures + 1
+            opens = failures >= self._settings.circuit_failures
+            self._status = CircuitStatus(
+                failures=failures,
+                since=was.since or now,
+                next_try_at=now + back_off_s(self._settings, failures) if opens else None,
+                last_error=error,
+            )
+            self._keep(self._status)
+            return opens and was.next_try_at is None
 
     def try_now(self) -> None:
         """Somebody says that it was mended: the wait is over."""
         with self._lock:
-            if self._next_try_at is not None:
-                self._next_try_at = self._clock()
+            if self._status.next_try_at is not None:
+                self._status = replace(self._status, next_try_at=self._clock())
 
-    def _state(self) -> CircuitState:
-        if self._next_try_at is None:
-            return CircuitState.CLOSED
-        waits = self._clock() < self._next_try_at
-        return CircuitState.OPEN if waits else CircuitState.HALF_OPEN
+    # inside ------------------------------------------------------------------------------
+
+    def _kept(self) -> CircuitStatus:
+        query = select(circuits).where(circuits.c.destination == self._settings.name)
+        with self._store.engine.connect() as db:
+            row = db.execute(query).first()
+        if row is None:
+            return CircuitStatus()
+        opened = row.failures >= self._settings.circuit_failures
+        return CircuitStatus(
+            failures=row.failures,
+            since=row.since,
+            next_try_at=self._clock() if opened else None,
+            last_error=row.last_error,
+        )
+
+    def _keep(self, status: CircuitStatus) -> None:
+        change = {
+            "failures": status.failures,
+            "since": status.since,
+            "last_error": status.last_error,
+        }
+        row = {"destination": self._settings.name, **change}
+        with writing(self._store.engine) as db:
+            upsert(db, circuits, row, ["destination"], change)

@@ -171,7 +171,7 @@ class Commitments:
             )
         except PeerError as error:
             _log.warning("%s was not asked for commitment: %s", destination.name, error)
-            self._not_asked(destination, transaction, named, error)
+            self._not_asked(destination, transaction, [each for each, _ in objects], error)
             return
         if result is not None:
             self.take(result)

@@ -6,13 +6,28 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    case,
+    delete,
+    exists,
+    func,
+    select,
+    update,
+)
 
 from pacs_bridge.database import writing
 from pacs_bridge.records import Delivery, delivery_of, row_of
 from pacs_bridge.states import DeliveryState
 from pacs_bridge.store import Store
-from pacs_bridge.tables import commitments_asked, deliveries, studies
+from pacs_bridge.tables import circuits, commitments_asked, deliveries, studies, urgencies
+
+MOST_DUE = 50
+"""Deliveries that are taken up before the database is asked again."""
+_AFTER_SEG = ("SR", "RTSTRUCT")
+"""Kinds that refer to the SEG of their reading."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +68,57 @@ class DeliveryLedger:
             )  # fmt: skip
             return done.rowcount > 0
 
+    def due(self, now: float, destination: str, *, tried_once: bool = False) -> list[Delivery]:
+        """What waits there and whose next attempt has come, in the order it is to be sent.
+
+        Urgent studies first; then study by study, the one that came first before the others. What
+        refers to a SEG that still waits is left out.
+
+        Args:
+            now: UTC, seconds since the epoch.
+            destination: its name.
+            tried_once: no more than one, the least tried, so that none pays for all the trying.
+
+        Returns:
+            At most :data:`MOST_DUE`.
+        """
+        seg = deliveries.alias("seg")
+        held = exists().where(
+            deliveries.c.kind.in_(_AFTER_SEG),
+            seg.c.study_uid == deliveries.c.study_uid,
+            seg.c.revision == deliveries.c.revision,
+            seg.c.destination == deliveries.c.destination,
+            seg.c.kind == "SEG",
+            seg.c.state == DeliveryState.WAITING,
+        )
+        urgent = (
+            (urgencies.c.study_uid == deliveries.c.study_uid)
+            & (urgencies.c.revision == deliveries.c.revision)
+            & (urgencies.c.stands == 1)
+        )
+        in_turn = (
+            case((urgencies.c.stands == 1, 0), else_=1),
+            studies.c.last_received_at,
+            deliveries.c.study_uid,
+            deliveries.c.revision,
+            case((deliveries.c.kind == "SEG", 0), else_=1),
+        )
+        query = (
+            select(deliveries)
+            .outerjoin(urgencies, urgent)
+            .outerjoin(studies, studies.c.study_uid == deliveries.c.study_uid)
+            .where(
+                deliveries.c.state == DeliveryState.WAITING,
+                deliveries.c.destination == destination,
+                deliveries.c.next_attempt_at <= now,
+                ~held,
+            )
+            .order_by(*((deliveries.c.attempts,) if tried_once else ()), *in_turn)
+            .limit(1 if tried_once else MOST_DUE)
+        )
+        with self.store.engine.connect() as db:
+            return [delivery_of(row) for row in db.execute(query).mappings()]
+
     def hurry(self, destination: str) -> None:
         """Whatever waits for its next attempt there is due now."""
         waiting = deliveries.c.state == DeliveryState.WAITING
@@ -73,8 +139,8 @@ class DeliveryLedger:
             rows = db.execute(query.order_by(deliveries.c.next_attempt_at)).mappings()
             return [delivery_of(row) for row in rows]
 
-    def given_up(self, destination: str | None = None, limit: int = 500) -> list[DeadLetter]:
-        """What was given up on, those of the newest studies first."""
+    def given_up(self, destination: str | None = None, limit: int | None = 500) -> list[DeadLetter]:
+        """What was given up on, those of the newest studies first; ``limit`` None: all of it."""
         query = (
             select(deliveries, studies.c.patient_name, studies.c.patient_id)
             .outerjoin(studies, studies.c.study_uid == deliveries.c.study_uid)
@@ -95,6 +161,12 @@ class DeliveryLedger:
         query = select(func.count()).where(deliveries.c.state == DeliveryState.GIVEN_UP)
         with self.store.engine.connect() as db:
             return db.execute(query).scalar_one()
+
+    def failures(self) -> dict[str, int]:
+        """How many tries in a row found nobody, by destination; none: those that were found."""
+        query = select(circuits.c.destination, circuits.c.failures)
+        with self.store.engine.connect() as db:
+            return {row.destination: row.failures for row in db.execute(query)}
 
     def tallies(self) -> dict[str, Tally]:
         """How many objects stand how, by destination."""

@@ -68,6 +68,6 @@ def why_not(
 
 def _any_matches(patterns: Sequence[str], values: Iterable[str]) -> bool:
     folded = [value.strip().casefold() for value in values]
-    return any(
-        fnmatchcase(value, pattern.strip().casefold()) for pattern in patterns for value in folded
-    )
+    # Of what fnmatch knows, the settings promise * and ? alone: a bracket stands for itself.
+    wanted = [pattern.strip().casefold().replace("[", "[[]") for pattern in patterns]
+    return any(fnmatchcase(value, pattern) for pattern in wanted for value in folded)

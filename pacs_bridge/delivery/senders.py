@@ -46,7 +46,7 @@ def open_sender(destination: DestinationSettings, our_ae: str) -> Sender:
         except SettingsError as error:
             raise PeerRefused(f"{destination.name} can't be called over TLS: {error}") from error
     else:
-        store = Peer(destination, our_ae)
+        store = Peer(destination, our_ae, compression=destination.compression)
     return _Fitting(store, destination.character_sets)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from pacs_bridge.delivery.circuit import CircuitState, CircuitStatus
 from pacs_bridge.delivery.ledger import DeliveryLedger, Tally
+from pacs_bridge.dicomweb.address import split_login
 from pacs_bridge.settings import DestinationSettings
 from pacs_bridge.states import DeliveryState
 
@@ -37,7 +39,34 @@ class DestinationState(BaseModel):
     sent: int = Field(description="taken, not yet committed to")
     delivered: int
     given_up: int
+    set_aside: int = Field(description="given up on, and a person said that it need not get there")
     delivered_at: float | None = Field(description="the last one")
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What somebody should look at, for every page's head."""
+
+    given_up: int
+    """Objects that could not be delivered, and were not set aside."""
+    down: tuple[str, ...]
+    """Destinations where nobody is found."""
+
+    def __bool__(self) -> bool:
+        return bool(self.given_up or self.down)
+
+
+def trouble(destinations: Sequence[DestinationSettings], ledger: DeliveryLedger) -> Trouble:
+    """What can't be delivered now, or never was."""
+    failures = ledger.failures()
+    return Trouble(
+        ledger.given_up_count(),
+        tuple(
+            each.name
+            for each in destinations
+            if failures.get(each.name, 0) >= each.circuit_failures
+        ),
+    )
 
 
 _RULES = ("from_ae_titles", "institutions", "modalities", "body_parts")
@@ -73,11 +102,12 @@ def _state(
         failures=circuit.failures,
         down_since=circuit.since,
         next_try_at=circuit.next_try_at,
-        last_error=circuit.last_error if circuit.failures else "",
+        last_error=circuit.last_error,
         waiting=tally.counts.get(DeliveryState.WAITING, 0),
         sent=tally.counts.get(DeliveryState.SENT, 0),
         delivered=tally.counts.get(DeliveryState.DELIVERED, 0),
         given_up=tally.counts.get(DeliveryState.GIVEN_UP, 0),
+        set_aside=tally.counts.get(DeliveryState.SET_ASIDE, 0),
         delivered_at=tally.delivered_at,
     )
 
@@ -86,5 +116,4 @@ def address_of(destination: DestinationSettings) -> str:
     """Where it is, without user and password."""
     if not destination.dicomweb_url:
         return f"{destination.ae_title} {destination.host}:{destination.port}"
-    scheme, _, rest = destination.dicomweb_url.partition("//")
-    return f"{scheme}//{rest.rpartition('@')[2]}"
+    return split_login(destination.dicomweb_url)[0]

@@ -2,9 +2,10 @@
 
 On the standard library, not on dicomweb-client: that one parses every object it fetches, so that
 it would have to be encoded anew for the inbox, and has no bound on an answer's size or time. Here
-an object goes from the wire to the inbox byte by byte. Certificates are verified; they and the
-proxies are those of the environment. User and password go to the host that the settings name
-alone, never after a redirect, and stand in no message.
+an object goes from the wire to the inbox byte by byte. Certificates are verified, by the
+authorities of this system or those that the settings name; proxies are those of the environment.
+User and password go to the host that the settings name alone, never after a redirect, and stand in
+no message.
 """
 
 from __future__ import annotations
@@ -23,7 +24,15 @@ from pydicom.dataset import Dataset
 
 from pacs_bridge.dicomweb.address import split_login
 from pacs_bridge.dicomweb.multipart import BLOCK, Malformed, boundary_of, parts
-from pacs_bridge.errors import PeerBusy, PeerError, PeerRefused, PeerUnreachable
+from pacs_bridge.dimse.tls import client_context
+from pacs_bridge.errors import (
+    PeerBusy,
+    PeerError,
+    PeerRefused,
+    PeerUnreachable,
+    SettingsError,
+)
+from pacs_bridge.sections import TlsSettings
 
 SILENCE_S = 30.0
 """A server may need so long to find a series, and between two pieces of it."""
@@ -40,15 +49,27 @@ class WebArchive:
     Args:
         url: where its services are; ``user:password@`` before the host makes it HTTP Basic.
         timeout_s: longest wait for the connection, and for the whole answer to a question.
-        setting: the key that names it, for messages.
+        section: of the settings, which its keys are in, for messages.
+        tls: our certificate, and the authorities that vouch for the server's; None: we show none,
+            and the authorities are this system's.
+
+    Raises:
+        SettingsError: a file of ``tls`` can't be used.
     """
 
     def __init__(
-        self, url: str, timeout_s: float = 15.0, setting: str = "priors.dicomweb_url"
+        self, url: str, timeout_s: float, section: str, tls: TlsSettings | None = None
     ) -> None:
         self._url, self._authorization = split_login(url)
         self._timeout_s = timeout_s
-        self._setting = setting
+        self._section = section
+        handlers: list[urllib.request.BaseHandler] = []
+        if tls is not None:
+            try:
+                handlers.append(urllib.request.HTTPSHandler(context=client_context(tls)))
+            except SettingsError as error:
+                raise SettingsError(f"{section}: {error}") from error
+        self._opener = urllib.request.build_opener(*handlers)
 
     def __str__(self) -> str:
         return self._url
@@ -121,7 +142,7 @@ class WebArchive:
         if self._authorization:
             request.add_unredirected_header("Authorization", self._authorization)
         answer: http.client.HTTPResponse = self._guarded(
-            lambda: urllib.request.urlopen(request, timeout=timeout_s)
+            lambda: self._opener.open(request, timeout=timeout_s)
         )
         return answer
 
@@ -137,22 +158,26 @@ class WebArchive:
             return act()
         except urllib.error.HTTPError as error:
             raise self._error_of(error) from error
-        except ssl.SSLError as error:
-            raise PeerRefused(f"{self}: {error}. Check its certificate") from error
         except (urllib.error.URLError, TimeoutError, OSError, http.client.HTTPException) as error:
             why = getattr(error, "reason", None) or error
             if isinstance(why, ssl.SSLError):
-                raise PeerRefused(f"{self}: {why}. Check its certificate") from error
+                raise PeerRefused(
+                    f"{self}: {why}. Check its certificate, and {self._section}.tls"
+                ) from error
             raise PeerUnreachable(
                 f"{self}: {why}. Check that it runs, its address, and the firewall between"
             ) from error
         except ValueError as error:
-            raise PeerRefused(f"{self} is no address: {error}. See {self._setting}") from error
+            raise PeerRefused(
+                f"{self} is no address: {error}. See {self._section}.dicomweb_url"
+            ) from error
 
     def _error_of(self, error: urllib.error.HTTPError) -> PeerError:
+        error.close()
         said = f"{self} answered {error.code} {error.reason}"
         if error.code in _BUSY:
             return PeerBusy(f"{said}. It may answer later")
+        setting = f"{self._section}.dicomweb_url"
         if error.code in (401, 403):
-            return PeerRefused(f"{said}. Check user and password in {self._setting}")
-        return PeerRefused(f"{said}. Check {self._setting}")
+            return PeerRefused(f"{said}. Check user and password in {setting}")
+        return PeerRefused(f"{said}. Check {setting}")

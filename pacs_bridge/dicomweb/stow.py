@@ -38,7 +38,8 @@ class WebStore:
     """A DICOMweb server that takes objects.
 
     Args:
-        settings: ``dicomweb_url``; ``tls`` where its certificates are not this system's.
+        settings: ``dicomweb_url``; ``tls`` where its certificates are not this system's;
+            ``compression``, what is sent smaller unless the server refuses that.
         timeout_s: longest wait for the connection, and for each piece of request and answer.
 
     Raises:
@@ -48,6 +49,7 @@ class WebStore:
     def __init__(self, settings: DestinationSettings, timeout_s: float = 30.0) -> None:
         self._url, self._authorization = split_login(settings.dicomweb_url)
         self._timeout_s = timeout_s
+        self._compression = settings.compression
         handlers: list[urllib.request.BaseHandler] = [_Redirections()]
         if self._url.startswith("https:"):
             tls = client_context(settings.tls) if settings.tls else ssl.create_default_context()
@@ -67,7 +69,7 @@ class WebStore:
         Raises:
             PeerUnreachable, PeerRefused, PeerBusy: the server as a whole took nothing more.
         """
-        return [self._store_one(Outgoing(each), each) for each in objects]
+        return [self._store_one(Outgoing(each, self._compression), each) for each in objects]
 
     def reach(self) -> None:
         """See that somebody answers there and lets us in.
@@ -85,6 +87,16 @@ class WebStore:
     def _store_one(self, outgoing: Outgoing, source: Path | Dataset) -> StoreOutcome:
         if outgoing.error is not None:
             return outgoing.unsent(outgoing.error)
+        # Nothing is negotiated: what is refused smaller is sent as it is.
+        for syntax in outgoing.smaller[:1]:
+            smaller = outgoing.compressed(syntax)
+            if smaller is not None:
+                outcome = self._post(outgoing, smaller)
+                if not isinstance(outcome.error, PeerRefused):
+                    return outcome
+        return self._post(outgoing, source)
+
+    def _post(self, outgoing: Outgoing, source: Path | Dataset) -> StoreOutcome:
         boundary = uuid.uuid4().hex
         head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
         tail = f"\r\n--{boundary}--\r\n".encode()
@@ -136,6 +148,11 @@ class WebStore:
             if isinstance(why, ssl.SSLError):
                 raise PeerRefused(
                     f"{self}: {why}. Check its certificate, and `tls` of the destination"
+                ) from error
+            if isinstance(why, BrokenPipeError | ConnectionResetError):
+                raise PeerBusy(
+                    f"{self} hung up on us ({why}). See its log, and the largest body that it, or "
+                    "a proxy before it, takes"
                 ) from error
             raise PeerUnreachable(
                 f"{self}: {why}. Check that it runs, its address, and the firewall between"

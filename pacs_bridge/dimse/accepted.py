@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from pynetdicom import register_uid
-from pynetdicom._globals import ALL_TRANSFER_SYNTAXES
+from pynetdicom._globals import ALL_TRANSFER_SYNTAXES, APPLICATION_CONTEXT_NAME
 from pynetdicom.presentation import (
     AllStoragePresentationContexts,
     PresentationContext,
@@ -80,6 +80,8 @@ class Refusal:
     why: str
 
 
+WRONG_PROTOCOL = Refusal(1, 2, 2, "it speaks another version of the protocol")
+_WRONG_APPLICATION = Refusal(1, 1, 2, "it names another application context than DICOM's")
 _WRONG_CALLED = Refusal(1, 1, 7, "that is not our AE title (listener.ae_title)")
 _WRONG_CALLING = Refusal(
     1, 1, 3, "we take associations only from the titles in listener.calling_ae_titles"
@@ -89,6 +91,16 @@ _WRONG_ADDRESS = Refusal(
 )
 TOO_MANY = Refusal(2, 3, 2, "listener.maximum_associations are open already")
 TOO_MANY_EACH = Refusal(2, 3, 2, "listener.maximum_each are open from that address already")
+REFUSALS = (
+    WRONG_PROTOCOL, _WRONG_APPLICATION, _WRONG_CALLED, _WRONG_CALLING, _WRONG_ADDRESS, TOO_MANY,
+    TOO_MANY_EACH,
+)  # fmt: skip
+"""Every reason why an association is rejected."""
+
+
+def application_refusal(context_name: str | None) -> Refusal | None:
+    """Why no association of that application context is wanted; None: it is DICOM's."""
+    return None if context_name == APPLICATION_CONTEXT_NAME else _WRONG_APPLICATION
 
 
 class Door:

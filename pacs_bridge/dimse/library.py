@@ -7,7 +7,6 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -18,17 +17,13 @@ from pynetdicom.transport import ThreadedAssociationServer
 from pacs_bridge.dimse.accepted import (
     STORAGE_CLASSES,
     STORAGE_LEVEL,
-    Door,
+    application_refusal,
     supported,
 )
 from pacs_bridge.dimse.answers import SUCCESS, asked_by_us, comment, not_kept, wrong_context
-from pacs_bridge.dimse.normalised import Normalised
+from pacs_bridge.dimse.house import House
 from pacs_bridge.dimse.ports import Ports
-from pacs_bridge.dimse.services import Service
-from pacs_bridge.inbox import Inbox
 from pacs_bridge.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
-from pacs_bridge.settings import ListenerSettings
-from pacs_bridge.store import Instance
 
 _log = logging.getLogger(__name__)
 
@@ -36,27 +31,15 @@ _log = logging.getLogger(__name__)
 class LibraryPath:
     """See :class:`pacs_bridge.dimse.listener.DataPath`."""
 
-    def __init__(
-        self,
-        settings: ListenerSettings,
-        inbox: Inbox,
-        on_stored: Callable[[Instance], None],
-        services: Sequence[Service],
-        on_left: Callable[[str], None] = lambda title: None,
-    ) -> None:
-        self._settings = settings
-        self._inbox = inbox
-        self._on_stored = on_stored
-        self._normalised = Normalised(services)
+    def __init__(self, house: House) -> None:
+        self._house = house
         self._servers: list[_Server] = []
-        self._door = Door(settings, on_left)
         self._entered: dict[int, tuple[str, str]] = {}
-        self._storing = 0
         self._lock = threading.Lock()
 
     def start(self, ports: Ports) -> None:
         """Serve what arrives at the ports; returns at once."""
-        settings = self._settings
+        settings = self._house.settings
         _config.LOG_HANDLER_LEVEL = "none"  # pynetdicom formats every PDU for its log otherwise
         ae = AE(settings.ae_title)
         ae.require_called_aet = False  # who may enter is decided in _offer
@@ -76,7 +59,7 @@ class LibraryPath:
             (evt.EVT_SOP_EXTENDED, self._extended),
             (evt.EVT_C_ECHO, self._echo),
             (evt.EVT_C_STORE, self._store),
-            *self._normalised.handlers(),
+            *self._house.normalised.handlers(),
         ]
         for listening, context in ports.listening:
             server = _Server(
@@ -104,11 +87,12 @@ class LibraryPath:
         for server in servers:
             server.shutdown()
         deadline = time.monotonic() + grace_s
-        while self._storing and time.monotonic() < deadline:
-            time.sleep(0.01)
+        self._house.wait_until_quiet(grace_s)
+        # one that asked for nothing yet sleeps until its time for that is up
+        talking = [each for each in associations if each.is_established]
         for association in associations:
             association.abort()
-        for association in associations:
+        for association in talking:
             association.join(max(0.1, deadline - time.monotonic()))
 
     # association -------------------------------------------------------------------------
@@ -118,9 +102,11 @@ class LibraryPath:
         asked: Any = event.assoc.requestor.primitive
         address = str(event.assoc.requestor.address or "")
         calling = str(asked.calling_ae_title)
-        refusal = self._door.refusal(
-            str(asked.called_ae_title), calling, address
-        ) or self._door.enter(address, calling)
+        refusal = (
+            application_refusal(asked.application_context_name)
+            or self._house.door.refusal(str(asked.called_ae_title), calling, address)
+            or self._house.door.enter(address, calling)
+        )
         if refusal is not None:
             _log.warning(
                 "refused association from %s calling %r: %s",
@@ -134,7 +120,7 @@ class LibraryPath:
         with self._lock:
             self._entered[id(event.assoc)] = address, calling
         event.assoc.acceptor.supported_contexts = supported(
-            asked.presentation_context_definition_list, self._normalised
+            asked.presentation_context_definition_list, self._house.normalised
         )
 
     def _extended(self, event: evt.Event) -> dict[str, bytes]:
@@ -159,7 +145,7 @@ class LibraryPath:
         with self._lock:
             sender = self._entered.pop(id(event.assoc), None)
         if sender is not None:
-            self._door.leave(*sender)
+            self._house.door.leave(*sender)
 
     # services ----------------------------------------------------------------------------
 
@@ -176,15 +162,11 @@ class LibraryPath:
 
     def _store(self, event: evt.Event) -> Dataset:
         """Answer C-STORE; :mod:`pacs_bridge.dimse.answers` has the table."""
-        with self._lock:
-            self._storing += 1
-        try:
-            self._keep(event)
-        except Exception as error:  # noqa: BLE001 - the boundary: one object must not end the rest
-            return _answer(*not_kept(error, _who(event)))
-        finally:
-            with self._lock:
-                self._storing -= 1
+        with self._house.keeping():
+            try:
+                self._keep(event)
+            except Exception as error:  # noqa: BLE001 - the boundary: one object must not end the rest
+                return _answer(*not_kept(error, _who(event)))
         return _answer(SUCCESS, "")
 
     def _keep(self, event: evt.Event) -> None:
@@ -193,15 +175,15 @@ class LibraryPath:
         if sop_class != event.context.abstract_syntax:
             raise wrong_context(sop_class, str(event.context.abstract_syntax))
         originator = str(request.MoveOriginatorApplicationEntityTitle or "")
-        instance = self._inbox.receive(
+        instance = self._house.inbox.receive(
             event.encoded_dataset(include_meta=False),
             sop_class_uid=sop_class,
             sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
             transfer_syntax_uid=str(event.context.transfer_syntax),
             source_ae=str(event.assoc.requestor.ae_title),
-            fetched=asked_by_us(originator, self._settings.ae_title),
+            fetched=asked_by_us(originator, self._house.settings.ae_title),
         )
-        self._on_stored(instance)
+        self._house.on_stored(instance)
         _log.debug("kept %s from %s", instance.path, _who(event))
 
 

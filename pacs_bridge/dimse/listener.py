@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
-from pacs_bridge.dimse.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES
+from pacs_bridge.dimse.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES, Door
+from pacs_bridge.dimse.house import House
 from pacs_bridge.dimse.library import LibraryPath
 from pacs_bridge.dimse.ports import Ports, open_ports
 from pacs_bridge.dimse.receiver import OwnPath, ProcessesPath
@@ -29,14 +30,7 @@ _log = logging.getLogger(__name__)
 class DataPath(Protocol):
     """What takes objects from listening sockets into the inbox."""
 
-    def __init__(
-        self,
-        settings: ListenerSettings,
-        inbox: Inbox,
-        on_stored: Callable[[Instance], None],
-        services: Sequence[Service],
-        on_left: Callable[[str], None] = lambda title: None,
-    ) -> None: ...
+    def __init__(self, house: House) -> None: ...
 
     def start(self, ports: Ports) -> None:
         """Serve what arrives at the ports; returns at once."""
@@ -102,9 +96,9 @@ class Listener:
         """
         settings = self._settings
         ports = open_ports(settings)
-        path = _path(settings)(
-            settings, self._inbox, self._on_stored, self._services, self._on_left
-        )  # fmt: skip
+        door = Door(settings, self._on_left)
+        house = House(settings, self._inbox, self._on_stored, self._services, door)
+        path = _path(settings)(house)
         try:
             path.start(ports)
         except BaseException:

@@ -2,7 +2,9 @@
 
 A PACS answers only those that it knows. Orthanc takes C-ECHO and C-STORE from anybody but
 C-FIND only from its ``DicomModalities`` (unless ``DicomAlwaysAllowFind``): our AE title,
-address and port have to be entered there, and C-MOVE needs the same entry to reach us.
+address and port have to be entered there, and C-MOVE needs the same entry to reach us. It answers
+C-FIND in its ``DefaultEncoding``, Latin1 unless it is set, in which Chinese names are lost: set it
+to Utf8 there.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pacs_bridge.dimse import counts
 from pacs_bridge.dimse.counts import SeriesCount
 from pacs_bridge.dimse.handshake import handshake_problem
-from pacs_bridge.dimse.outgoing import Outgoing, StoreOutcome
+from pacs_bridge.dimse.outgoing import Compression, Outgoing, StoreOutcome
 from pacs_bridge.dimse.status import DUPLICATE, failure_of
 from pacs_bridge.dimse.tls import client_context
 from pacs_bridge.errors import (
@@ -58,12 +60,20 @@ class Peer:
         settings: its AE title, host and port, and whether it is called over TLS.
         our_ae: the AE title we call with.
         timeout_s: longest wait for connection, association and each answer, each by itself.
+        compression: what is sent smaller, without loss, where it takes that.
     """
 
-    def __init__(self, settings: PeerSettings, our_ae: str, timeout_s: float = 15.0) -> None:
+    def __init__(
+        self,
+        settings: PeerSettings,
+        our_ae: str,
+        timeout_s: float = 15.0,
+        compression: Compression = "none",
+    ) -> None:
         self._settings = settings
         self._our_ae = our_ae
         self._timeout_s = timeout_s
+        self._compression = compression
 
     def __str__(self) -> str:
         return f"{self._settings.ae_title} at {self._settings.host}:{self._settings.port}"
@@ -83,9 +93,9 @@ class Peer:
     def store(self, objects: Sequence[Path | Dataset]) -> list[StoreOutcome]:
         """C-STORE (PS3.4 B) each object in the order given, over one association.
 
-        Objects are sent in their own transfer syntax where the peer takes it; where it does
-        not, uncompressed ones are re-encoded (explicit, implicit, inflated) and compressed ones
-        are decompressed.
+        Objects are sent in their own transfer syntax where the peer takes it, or smaller where
+        ``compression`` says so; where it does not, uncompressed ones are re-encoded (explicit,
+        implicit, inflated) and compressed ones are decompressed.
 
         Returns:
             One outcome for each object, in order.
@@ -97,7 +107,7 @@ class Peer:
         batch: list[Outgoing] = []
         contexts: dict[tuple[str, str], PresentationContext] = {}
         for each in objects:
-            outgoing = Outgoing(each)
+            outgoing = Outgoing(each, self._compression)
             kinds = [(outgoing.sop_class_uid, syntax) for syntax in outgoing.syntaxes]
             if len(contexts.keys() | set(kinds)) > _MOST_CONTEXTS:
                 outcomes += self._store_batch(batch, contexts)
@@ -194,7 +204,7 @@ class Peer:
     def _not_taken(self, outgoing: Outgoing) -> PeerRefused:
         return PeerRefused(
             f"{self} does not take SOP class {outgoing.sop_class_uid} in transfer syntax "
-            f"{outgoing.syntaxes[0]}. Enable it there, or take this kind out of the "
+            f"{outgoing.syntax}. Enable it there, or take this kind out of the "
             "destination's `accepts`"
         )
 
@@ -266,6 +276,7 @@ class Peer:
             raise PeerUnreachable(f"{self}: {error}. Check host and port") from error
         if not association.is_established:
             raise self._why_not(association, tls)
+        keep_answers(association)
         try:
             yield association
         finally:
@@ -327,6 +338,22 @@ class Peer:
         if kind is PeerBusy:
             return PeerBusy(f"{said}: it lacks resources for now. See its log and disk space")
         return PeerRefused(f"{said}. See the peer's log for why")
+
+
+def keep_answers(association: Association) -> None:
+    """Let nobody but the caller who waits for an answer take it.
+
+    pynetdicom's own thread looks for requests of the peer between our calls. On a busy machine
+    it may still be looking when the next call has begun, and then throws its answer away
+    (``_run_reactor``: it says that it is paused before it is). Whom we call asks nothing of that
+    thread: C-STORE of a C-GET is served by the caller, N-EVENT-REPORT where it arrives.
+    """
+    take = association.dimse.get_msg
+
+    def take_if_waiting(block: bool = False) -> Any:
+        return take(block) if block else (None, None)
+
+    association.dimse.get_msg = take_if_waiting  # type: ignore[method-assign]
 
 
 class _NothingTaken(PeerRefused):

@@ -55,9 +55,14 @@ def open_ports(settings: ListenerSettings) -> Ports:
 
 
 def _open(host: str, port: int, key: str) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    six = ":" in host
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        return socket.create_server(
+            (host, port),
+            family=socket.AF_INET6 if six else socket.AF_INET,
+            backlog=_BACKLOG,
+            dualstack_ipv6=six and socket.has_dualstack_ipv6(),  # :: is every address
+        )
     except OSError as error:
         raise BridgeError(
             f"can't listen on {host}:{port}: {error}. Is another server running there? Change "

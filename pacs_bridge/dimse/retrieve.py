@@ -19,6 +19,9 @@ from pydicom.uid import (
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
+    EnhancedMRColorImageStorage,
+    EnhancedMRImageStorage,
+    EnhancedPETImageStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     HTJ2KLossless,
@@ -29,7 +32,13 @@ from pydicom.uid import (
     JPEGLSLossless,
     JPEGLSNearLossless,
     LegacyConvertedEnhancedCTImageStorage,
+    LegacyConvertedEnhancedMRImageStorage,
+    LegacyConvertedEnhancedPETImageStorage,
+    MRImageStorage,
+    NuclearMedicineImageStorage,
+    PositronEmissionTomographyImageStorage,
     RLELossless,
+    SecondaryCaptureImageStorage,
 )
 from pynetdicom import build_context, build_role, evt
 from pynetdicom.association import Association
@@ -39,6 +48,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelMove as _MOVE,
 )
+from sqlalchemy.exc import SQLAlchemyError
 
 from imaging.identity import derive_uid
 from pacs_bridge.dimse.peer import Peer
@@ -49,15 +59,30 @@ _NO_STUDY = derive_uid("preread", "a study that nobody has")
 _PENDING = (0xFF00, 0xFF01)
 _CANCELLED = 0xFE00
 _UNKNOWN_DESTINATION = 0xA801
-FETCHED_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
-"""Storage classes that we are the SCP of when C-GET brings objects."""
+FETCHED_CLASSES: dict[str, tuple[str, ...]] = {
+    "CT": (
+        CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage,
+        SecondaryCaptureImageStorage,
+    ),
+    "MR": (
+        MRImageStorage, EnhancedMRImageStorage, EnhancedMRColorImageStorage,
+        LegacyConvertedEnhancedMRImageStorage, SecondaryCaptureImageStorage,
+    ),
+    "PT": (
+        PositronEmissionTomographyImageStorage, EnhancedPETImageStorage,
+        LegacyConvertedEnhancedPETImageStorage, SecondaryCaptureImageStorage,
+    ),
+    "NM": (NuclearMedicineImageStorage, SecondaryCaptureImageStorage),
+}  # fmt: skip
+"""Storage classes that we are the SCP of when C-GET brings a series, by its Modality, where the
+archive does not say which it has. Dose screens are secondary captures in a CT series."""
 FETCHED_SYNTAXES = (
     ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless,
     JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2K, RLELossless,
 )  # fmt: skip
 """Transfer syntaxes that they may come in."""
-MOST_CLASSES = 127 // len(FETCHED_SYNTAXES)
+_MOST_CLASSES = 127 // len(FETCHED_SYNTAXES)
 """An association has 128 presentation contexts (PS3.8 9.3.2.2), one of them for C-GET itself."""
 
 
@@ -85,7 +110,8 @@ class Wanted:
         until: ``time.monotonic()`` after which nothing more is waited for.
         too_much: asked again and again; why fetching has to end, empty while it needn't.
         instance_uids: SOPInstanceUIDs of that series; empty: all of it.
-        sop_classes: storage classes that may come over C-GET, at most :data:`MOST_CLASSES`.
+        sop_classes: storage classes that may come over C-GET; the first
+            nine of them: an association has no room for more.
         came: told again and again how many objects came.
     """
 
@@ -94,7 +120,7 @@ class Wanted:
     until: float
     too_much: Callable[[int], str] = lambda images: ""
     instance_uids: tuple[str, ...] = ()
-    sop_classes: tuple[str, ...] = FETCHED_CLASSES
+    sop_classes: tuple[str, ...] = FETCHED_CLASSES["CT"]
     came: Callable[[int], None] = lambda images: None
 
     @property
@@ -153,13 +179,17 @@ class Retriever(Peer):
         return True
 
     def get(self, wanted: Wanted, keep: Keep) -> int:
-        """C-GET; returns how many objects came. Raises as :meth:`move`.
+        """C-GET; returns how many objects came.
 
         Args:
             wanted: what.
             keep: called with each object before the node is told that it is safe.
+
+        Raises:
+            PeerUnreachable, PeerRefused, PeerBusy: as :meth:`move`.
+            BridgeError, OSError, SQLAlchemyError: the first that ``keep`` raised.
         """
-        failures: list[BridgeError] = []
+        failures: list[Exception] = []
 
         def store(event: evt.Event) -> int:
             request: Any = event.request
@@ -170,28 +200,28 @@ class Retriever(Peer):
                     sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
                     transfer_syntax_uid=str(event.context.transfer_syntax),
                 )
-            except BridgeError as error:
+            except (BridgeError, OSError, SQLAlchemyError) as error:
                 failures.append(error)
                 return 0xA700
             return 0x0000
 
+        kinds = wanted.sop_classes[:_MOST_CLASSES]
         contexts = [build_context(_GET)]
-        contexts += [
-            build_context(kind, [syntax])
-            for kind in wanted.sop_classes
-            for syntax in FETCHED_SYNTAXES
-        ]
-        roles = [build_role(kind, scp_role=True) for kind in wanted.sop_classes]
+        contexts += [build_context(kind, [each]) for kind in kinds for each in FETCHED_SYNTAXES]
+        roles = [build_role(kind, scp_role=True) for kind in kinds]
         handlers = [(evt.EVT_C_STORE, store)]
         with self._association(contexts, roles, handlers) as association:
             self._patient(association, wanted)
             answers = association.send_c_get(wanted.keys(), _GET, _MESSAGE)
             try:
-                return self._follow(association, answers, wanted, "C-GET", _GET)
+                done = self._follow(association, answers, wanted, "C-GET", _GET)
             except PeerError as error:
-                if failures:
-                    raise PeerRefused(f"{error}; here: {failures[0]}") from error
+                if failures:  # the node did what it was asked, we did not
+                    raise failures[0] from error
                 raise
+            if failures:  # not every node counts what was refused
+                raise failures[0]
+            return done
 
     def _patient(self, association: Association, wanted: Wanted) -> None:
         """Between two answers the node may be silent for as long as there is time."""

@@ -70,7 +70,8 @@ def open_archive(settings: Settings, inbox: Inbox) -> Pacs | None:
     if wanted.method == "dicomweb":
         if not wanted.dicomweb_url:
             return None
-        return Pacs(DicomWebArchive(WebArchive(wanted.dicomweb_url, ASK_S), inbox))
+        client = WebArchive(wanted.dicomweb_url, ASK_S, "priors", wanted.tls)
+        return Pacs(DicomWebArchive(client, inbox))
     pacs = settings.priors_pacs
     if pacs is None:
         return None

@@ -19,10 +19,13 @@ def open_archive(rule: PullSettings, our_ae: str, inbox: Inbox) -> Archive:
         rule: where and how.
         our_ae: AE title that we call with, and that C-MOVE names.
         inbox: where what comes is kept.
+
+    Raises:
+        SettingsError: a file of its ``tls`` can't be used.
     """
     if rule.method == "dicomweb":
-        client = WebArchive(rule.dicomweb_url, ASK_S, "pull.dicomweb_url")
-        return DicomWebArchive(client, inbox)
+        client = WebArchive(rule.dicomweb_url, ASK_S, "pull", rule.tls)
+        return DicomWebArchive(client, inbox, rule.dicomweb_ae_title)
     assert rule.source is not None  # by the section's own check
     return DimseArchive(
         Retriever(rule.source, our_ae, ASK_S), inbox, rule.source.ae_title, rule.method

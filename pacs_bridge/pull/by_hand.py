@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import re
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +18,6 @@ from rich.table import Table
 
 from pacs_bridge.console import err, out
 from pacs_bridge.dimse.listener import Listener
-from pacs_bridge.dimse.peer import Peer
 from pacs_bridge.errors import BridgeError, PeerError, SettingsError
 from pacs_bridge.inbox import Inbox
 from pacs_bridge.pull.ledger import PullLedger
@@ -26,7 +27,8 @@ from pacs_bridge.settings import PeerSettings, PullSettings, Settings, load_sett
 from pacs_bridge.store import open_store
 
 BY_HAND = "by hand"
-"""The rule's name of what a query alone asks for."""
+"""What the name of a rule begins with that a query alone makes."""
+LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -59,25 +61,28 @@ def pull_by_hand(options: argparse.Namespace) -> int:
     store = open_store(settings.storage.database_url)
     inbox = Inbox(folder.absolute() / "inbox", store, settings.storage.minimum_free_gb)
     moving = not options.dry_run and any(rule.method == "c-move" for rule in rules)
+    outcomes: list[_Outcome] = []
+    failed = False
     try:
         with _listening(settings, inbox, moving), err.status("asking ...") as status:
 
             def progress(study_uid: str, came: int, wanted: int) -> None:
                 status.update(f"{study_uid}: {came} of {wanted} images")
 
-            outcomes = [
-                outcome
-                for rule in rules
-                for outcome in _run(
-                    Puller(rule, settings, inbox, progress=progress, by_hand=True),
-                    dry=options.dry_run,
-                )
-            ]
+            for rule in rules:
+                puller = Puller(rule, settings, inbox, progress=progress, by_hand=True)
+                try:
+                    outcomes += _run(puller, dry=options.dry_run)
+                except PeerError as error:
+                    if len(rules) == 1:
+                        raise
+                    failed = True  # the other rules' archives may be there
+                    err.print(f"preread: rule {rule.name}: {error}", style="red", soft_wrap=True)
     finally:
         store.engine.dispose()
     _print(outcomes, as_json=options.json)
     bad = (PullState.GIVEN_UP, PullState.WAITING)
-    return 1 if not options.dry_run and any(each.state in bad for each in outcomes) else 0
+    return int(failed or any(each.state in bad for each in outcomes))
 
 
 def _run(puller: Puller, *, dry: bool) -> list[_Outcome]:
@@ -114,6 +119,11 @@ def _outcome(name: str, found: Found, ledger: PullLedger, dry: bool) -> _Outcome
 def _rules(options: argparse.Namespace, settings: Settings) -> list[PullSettings]:
     query = [_dated(each) for each in options.query]
     named = {rule.name: rule for rule in settings.pull}
+    given = [key for key in ("from", "url", "method", "thickest") if _of(options, key) is not None]
+    if given and (options.rule or not query):
+        raise SettingsError(
+            f"--{given[0]} goes with a --query alone; of a rule, the settings say it ([[pull]])"
+        )
     if not options.rule and not query:
         if not named:
             raise SettingsError("no [[pull]] in the settings; name a --query, or set a rule up")
@@ -125,9 +135,26 @@ def _rules(options: argparse.Namespace, settings: Settings) -> list[PullSettings
         known = ", ".join(named) or "none"
         raise SettingsError(f"no rule is called {', '.join(missing)}; there are: {known}")
     rules = [named[name] for name in dict.fromkeys(options.rule)]
-    if query:
-        rules = [_made({**rule.model_dump(), "query": (*rule.query, *query)}) for rule in rules]
-    return rules
+    return [_narrowed(rule, query) if query else rule for rule in rules]
+
+
+def _of(options: argparse.Namespace, key: str) -> Any:
+    return getattr(options, "source" if key == "from" else key)
+
+
+def _narrowed(rule: PullSettings, query: Sequence[str]) -> PullSettings:
+    """A rule that asks for more, under a name of its own: what the rule waits for isn't its."""
+    name = _named(f"{rule.name}, {BY_HAND}", query)
+    return _made({**rule.model_dump(), "name": name, "query": (*rule.query, *query)})
+
+
+def _named(first: str, told: Sequence[str]) -> str:
+    """A name that is the same whenever the same is asked for, so that it is gone on with."""
+    name = f"{first}: {', '.join(told)}"
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_NAME - 9]} {digest}"
 
 
 def _by_query(
@@ -143,6 +170,8 @@ def _by_query(
     if options.url or (not options.source and values["method"] == "dicomweb"):
         values["method"] = "dicomweb"
         values["dicomweb_url"] = options.url or settings.priors.dicomweb_url
+        if not options.url and settings.priors.tls is not None:
+            values["tls"] = settings.priors.tls.model_dump()
     else:
         if values["method"] == "dicomweb":
             values["method"] = "c-move"
@@ -151,7 +180,10 @@ def _by_query(
             raise SettingsError("no archive to ask: name one with --from or --url, or set "
                                 "assembly.source")  # fmt: skip
         values["source"] = source.model_dump()
-    return _made(values)
+    rule = _made(values)
+    thin = [f"{rule.thickest_mm:g} mm"] if rule.thickest_mm else []
+    name = _named(BY_HAND, [*query, *thin, rule.archive])
+    return rule.model_copy(update={"name": name})
 
 
 def _made(values: dict[str, Any]) -> PullSettings:
@@ -190,16 +222,28 @@ def _listening(settings: Settings, inbox: Inbox, wanted: bool) -> Iterator[None]
     listener = Listener(settings.listener, inbox, lambda instance: None)
     try:
         listener.start()
+    except SettingsError:
+        raise
     except BridgeError:
         us = settings.listener
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(us.host, us.host)
-        Peer(PeerSettings(ae_title=us.ae_title, host=host, port=us.port), us.ae_title, 5.0).echo()
-        yield  # the server that runs there
+        port = us.port if us.plain or us.tls is None else us.tls.port
+        if not _answers(host, port):
+            raise
+        yield  # the server that runs there takes it
         return
     try:
         yield
     finally:
         listener.stop()
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), 5.0).close()
+    except OSError:
+        return False
+    return True
 
 
 # telling --------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from pacs_bridge.archive import Archive
-from pacs_bridge.dimse.retrieve import FETCHED_CLASSES, MOST_CLASSES, UnknownHere, Wanted
+from pacs_bridge.dimse.retrieve import FETCHED_CLASSES, UnknownHere, Wanted
 from pacs_bridge.errors import (
     BridgeError,
     DiskFull,
@@ -33,15 +33,6 @@ log = logging.getLogger(__name__)
 
 IMAGES_A_REQUEST = 200
 """UIDs that one request names; 200 of 64 characters fit any archive's limit of a PDU."""
-_CLASSES = {
-    "MR": (
-        "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.3",
-        "1.2.840.10008.5.1.4.1.1.4.4",
-    ),
-    "PT": ("1.2.840.10008.5.1.4.1.1.128", "1.2.840.10008.5.1.4.1.1.130"),
-    "NM": ("1.2.840.10008.5.1.4.1.1.20",),
-}  # fmt: skip
-"""Storage classes of what comes over C-GET where the archive doesn't tell them (PS3.6 annex A)."""
 FRESH_S = 300.0
 """What was found is good for so long."""
 STOPPING = "the server stops; it is gone on with at the next start"
@@ -85,7 +76,11 @@ class PullCourier:
 
     def expect(self, found: Found) -> None:
         """What was just found of a study: for some minutes the archive needn't be asked again."""
-        self._fresh[found.study.study_uid] = (time.monotonic(), found)
+        now = time.monotonic()
+        for uid, (at, _) in list(self._fresh.items()):
+            if now - at > FRESH_S:  # it is still settling, or another process fetched it
+                self._fresh.pop(uid, None)
+        self._fresh[found.study.study_uid] = (now, found)
 
     def bring_next(self) -> bool:
         """Fetch the next study that is due; False: none is.
@@ -118,23 +113,39 @@ class PullCourier:
     def _bring(self, pull: Pull) -> None:
         started = time.monotonic()
         found = self._look_again(pull)
-        came = here = max(0, pull.wanted - found.missing)
+        pull = replace(pull, wanted=found.images)  # it may have more than when it was entered
+        came = found.here
         self._say(pull, came)
         for wish in found.wanted:
-            for request in self._requests(pull.study_uid, wish):
-                self._breathe(pull, came, wish.images)
-                came += self._fetch(pull, request, came)
-                self._say(pull, came)
+            came += self._bring_series(pull, wish, came)
         self._check(pull, found)
         self._let_it_be_read(pull.study_uid)
         seconds = time.monotonic() - started
         left_out = f", {len(found.left_out)} series left out" if found.left_out else ""
         told = (
-            f"rule {self.rule.name}: {came - here} images of {len(found.wanted)} series from "
+            f"rule {self.rule.name}: {came - found.here} images of {len(found.wanted)} series from "
             f"{self.archive} by {self.archive.method} in {seconds:.1f} s{left_out}"
         )
         log.info("study %s pulled: %s", pull.study_uid, told)
-        self.ledger.fetched(pull.study_uid, self.owner, came, told)
+        self.ledger.fetched(pull.study_uid, self.owner, found.images, told)
+
+    def _bring_series(self, pull: Pull, wish: SeriesWish, before: int) -> int:
+        """What is missing of a series; how many images came."""
+        came = 0
+        for request in self._requests(pull.study_uid, wish):
+            self._breathe(pull, before + came, len(request.instance_uids) or wish.images)
+            try:
+                came += self._fetch(pull, request, before + came)
+            except PeerRefused as error:
+                if isinstance(error, UnknownHere) or not request.instance_uids:
+                    raise
+                # It may know no retrieval of single images (PS3.4 C.4.2.2.1): the series then.
+                log.info("study %s: %s; the whole series is asked for", pull.study_uid, error)
+                came += self._fetch(pull, replace(request, instance_uids=()), before + came)
+                self._say(pull, before + came)
+                break
+            self._say(pull, before + came)
+        return came
 
     def _look_again(self, pull: Pull) -> Found:
         """What the archive has of the study now, and what of it is missing here."""
@@ -153,8 +164,8 @@ class PullCourier:
         if not wish.images:
             return
         series_uid = wish.series.series_uid
-        classes = wish.sop_classes or _CLASSES.get(wish.series.modality, FETCHED_CLASSES)
-        whole = Wanted(study_uid, series_uid, 0.0, sop_classes=classes[:MOST_CLASSES])
+        known = FETCHED_CLASSES.get(wish.series.modality, FETCHED_CLASSES["CT"])
+        whole = Wanted(study_uid, series_uid, 0.0, sop_classes=wish.sop_classes or known)
         complete = wish.missing is None or len(wish.missing) == wish.series.images
         most = self.pace.images_a_request
         if wish.missing is None or (complete and (not most or wish.images <= most)):
@@ -181,16 +192,6 @@ class PullCourier:
         wanted = replace(request, until=until, too_much=end, came=tell)
         try:
             return self.archive.fetch(wanted, prior=False, kept=self.kept)
-        except UnknownHere:
-            raise
-        except PeerRefused as error:
-            if not request.instance_uids:
-                raise
-            # It may know no retrieval of single images (PS3.4 C.4.2.2.1): the series then.
-            log.info("study %s: %s; the whole series is asked for", pull.study_uid, error)
-            return self.archive.fetch(
-                replace(wanted, instance_uids=()), prior=False, kept=self.kept
-            )
         except BridgeError as error:
             if self.stop.is_set():
                 raise Stopped(str(error)) from error
@@ -234,15 +235,13 @@ class PullCourier:
 
     def _say(self, pull: Pull, came: int) -> None:
         """We are at work; and are told to end where somebody else is, too."""
-        if not self.ledger.at_work(pull.study_uid, self.owner, came):
+        if not self.ledger.at_work(pull.study_uid, self.owner, came, pull.wanted):
             raise Stopped(f"another process has taken study {pull.study_uid} over")
         self.progress(pull.study_uid, came, pull.wanted)
 
     def _breathe(self, pull: Pull, came: int, images: int) -> None:
-        """Wait as long as the rule's pace asks for."""
-        most = self.pace.images_a_request
-        wait = self.pace.reserve(min(images, most) if most else images)
-        until = time.monotonic() + wait
+        """Wait until the rule's pace lets so many images be asked for."""
+        until = time.monotonic() + self.pace.reserve(images)
         while (left := until - time.monotonic()) > 0:
             if self.stop.wait(min(left, 20.0)):
                 break

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, delete, func, or_, select, update
 
 from pacs_bridge.audit import write_event
 from pacs_bridge.database import upsert, writing
@@ -23,7 +23,8 @@ from pacs_bridge.store import Store
 from pacs_bridge.tables import instances, pull_rules, pulls, readings
 
 LEASE_S = 120.0
-"""A process that has said nothing for so long is taken to be dead, and its study is free."""
+"""A process that has said nothing for so long, beyond what a request may take, is taken to be
+dead, and its study is free."""
 _WAITS = (PullState.SETTLING, PullState.WAITING)
 
 
@@ -51,14 +52,13 @@ class PullLedger:
             known = _row(db, found.study.study_uid)
             if known is not None and known["state"] == PullState.FETCHING:
                 return
-            images = -1 if found.study.images is None else found.study.images
+            images = found.study.counted
             # it settles since it was seen first with as many images
             same = (
                 known is not None
                 and known["state"] == PullState.SETTLING
                 and known["in_archive"] == images
             )
-            wanted = sum(each.series.images or each.images for each in found.wanted)
             row = {
                 "study_uid": found.study.study_uid,
                 "rule": rule,
@@ -67,8 +67,8 @@ class PullLedger:
                 "description": found.study.description,
                 "state": PullState.SETTLING if found.settling else PullState.WAITING,
                 "in_archive": images,
-                "wanted": wanted,
-                "came": max(0, wanted - found.missing),
+                "wanted": found.images,
+                "came": found.here,
                 "series": json.dumps([each.series.series_uid for each in found.wanted]),
                 "left_out": json.dumps([series.series_uid for series, _ in found.left_out]),
                 "attempts": 0,
@@ -121,9 +121,39 @@ class PullLedger:
             at = db.execute(query).scalar()
         return None if at is None else float(at)
 
-    def at_work(self, study_uid: str, owner: str, came: int) -> bool:
+    def settled(self, rule: str, settle_s: float) -> list[str]:
+        """Studies that have had time to settle, to be looked at again; each is told of once.
+
+        Args:
+            rule: whose studies.
+            settle_s: how long they were left alone; told of again after as long.
+        """
+        now = time.time()
+        mine = (pulls.c.rule == rule) & (pulls.c.state == PullState.SETTLING)
+        due = select(pulls.c.study_uid).where(mine, pulls.c.next_attempt_at <= now - settle_s)
+        with self.store.engine.connect() as db:
+            uids = list(db.execute(due).scalars())
+        if uids:
+            with writing(self.store.engine) as db:
+                db.execute(
+                    update(pulls)
+                    .where(mine, pulls.c.study_uid.in_(uids))
+                    .values(next_attempt_at=now)
+                )
+        return uids
+
+    def forget(self, study_uid: str) -> None:
+        """A study that was to settle is not to be fetched after all."""
+        with writing(self.store.engine) as db:
+            db.execute(
+                delete(pulls).where(
+                    pulls.c.study_uid == study_uid, pulls.c.state == PullState.SETTLING
+                )
+            )
+
+    def at_work(self, study_uid: str, owner: str, came: int, wanted: int) -> bool:
         """Say that a study is still being fetched; False: somebody else has taken it over."""
-        values = {"until": time.time() + self.lease_s, "came": came}
+        values = {"until": time.time() + self.lease_s, "came": came, "wanted": wanted}
         return self._mine(study_uid, owner, values)
 
     def fetched(self, study_uid: str, owner: str, came: int, detail: str) -> None:
@@ -182,6 +212,9 @@ class PullLedger:
     def release(self, here: str = "") -> int:
         """Free what processes of this machine left that are no more; how many studies.
 
+        Called by a process that fetches nothing yet: what is under its own number was left by one
+        of an earlier life (in a container the number is always the same).
+
         Args:
             here: the machine's name; by default this one's.
         """
@@ -193,7 +226,7 @@ class PullLedger:
             ).all()
             for study_uid, owner in rows:
                 machine, _, process = owner.rpartition(":")
-                if machine == here and not _lives(int(process)):
+                if machine == here and (owner == owner_here() or not _lives(int(process))):
                     db.execute(
                         update(pulls)
                         .where(pulls.c.study_uid == study_uid)
@@ -231,9 +264,11 @@ class PullLedger:
             upsert(db, pull_rules, {"rule": rule, **values}, ["rule"], values)
             write_event(db, who, "pull-asked", None, rule)
 
-    def begun(self, rule: str) -> None:
-        """A rule looks at its archive."""
-        values = {"begun_at": time.time(), "ended_at": None, "asked_at": None, "problem": ""}
+    def begun(self, rule: str, *, asked: bool) -> None:
+        """A rule looks at its archive; ``asked``: since a person asked for it."""
+        values: dict[str, Any] = {"begun_at": time.time(), "ended_at": None, "problem": ""}
+        if asked:
+            values["asked_at"] = None
         with writing(self.store.engine) as db:
             upsert(db, pull_rules, {"rule": rule, **values}, ["rule"], values)
 

@@ -95,10 +95,15 @@ def agrees(keyword: str, value: Any, wanted: str) -> bool:
     """Whether a value matches as an archive should have matched it (PS3.4 C.2.2.2).
 
     Single value, list of UIDs (backslash), wildcard, range of dates or times; capitals count for
-    nothing, as for names in most archives. An empty value, or one that wasn't told, agrees: the
-    archive has judged it, or cannot.
+    nothing, as for names in most archives. Of a name, one component group is enough (letters,
+    characters or sounds; PS3.4 C.2.2.2.4, PS3.5 6.2.1.1). An empty value, or one that wasn't told,
+    agrees: the archive has judged it, or cannot.
     """
     values = [str(each).strip() for each in listed(value)]
+    if dictionary_VR(keyword) == "PN":
+        groups = [group for each in values for group in each.split("=")]
+        values = [each.rstrip("^ ") for each in (*values, *groups)]
+        wanted = wanted.rstrip("^ ")
     values = [each for each in values if each]
     if not values or not wanted:
         return True

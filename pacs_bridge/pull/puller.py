@@ -14,7 +14,7 @@ from pacs_bridge.errors import BridgeError
 from pacs_bridge.inbox import Inbox
 from pacs_bridge.pull.archives import open_archive
 from pacs_bridge.pull.courier import Progress, PullCourier
-from pacs_bridge.pull.ledger import PullLedger, owner_here
+from pacs_bridge.pull.ledger import LEASE_S, PullLedger, owner_here
 from pacs_bridge.pull.pace import Pace
 from pacs_bridge.pull.search import Search
 from pacs_bridge.pull.values import Found
@@ -47,7 +47,8 @@ class Puller:
         by_hand: bool = False,
     ) -> None:
         self.rule = rule
-        self.ledger = PullLedger(inbox.store)
+        # An archive may say nothing for as long as a request may take.
+        self.ledger = PullLedger(inbox.store, rule.wait_s + LEASE_S)
         self._archive = open_archive(rule, settings.listener.ae_title, inbox)
         quiet_s = settings.assembly.quiet_s
         self._search = Search(rule, self._archive, self.ledger, quiet_s, by_hand)
@@ -75,8 +76,9 @@ class Puller:
         """
         name, taken, seen = self.rule.name, 0, []
         search = self._asked if by_hand else self._search
-        if not dry:
-            self.ledger.begun(name)
+        counts = not dry and not study_uid  # one study alone is no look at the archive
+        if counts:
+            self.ledger.begun(name, asked=by_hand)
         problem = ""
         try:
             for found in search.run(datetime.now(), study_uid):
@@ -93,12 +95,22 @@ class Puller:
             problem = str(error)
             raise
         finally:
-            if not dry:
+            if counts:
                 self.ledger.ended(name, len(seen), taken, problem)
         log.info(
             "rule %s: %d studies in %s, %d to be fetched", name, len(seen), self._archive, taken
         )
         return seen
+
+    def find_settled(self) -> None:
+        """Look again at the studies that have had time to settle.
+
+        Raises:
+            PeerUnreachable, PeerRefused, PeerBusy: as :meth:`find`.
+        """
+        for study_uid in self.ledger.settled(self.rule.name, self.rule.settle_minutes * 60):
+            if all(found.why_not for found in self.find(study_uid=study_uid)):
+                self.ledger.forget(study_uid)  # it is gone, or not wanted any more
 
     def bring(self, for_s: float = math.inf) -> int:
         """Fetch every study that is due, some at a time; how many were tried.

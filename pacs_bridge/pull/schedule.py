@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from pacs_bridge.announced import Announcements
 from pacs_bridge.errors import BridgeError
 from pacs_bridge.inbox import Inbox
 from pacs_bridge.pull.hours import open_at
@@ -22,6 +25,8 @@ TICK_S = 2.0
 """How often a rule's thread, and the one that hands on, look at the ledger."""
 BRING_S = 30.0
 """A rule fetches one study after another for so long before it looks about again."""
+TOLD_S = 86400.0
+"""What was announced so long ago is looked at again after a start, if images of it are missing."""
 STOP_S = 5.0
 """Stopping waits so long for what is under way; it is gone on with at the next start."""
 
@@ -59,6 +64,8 @@ class PullSchedule:
             log.warning(
                 "%d studies were being fetched when the last run ended; gone on with", freed
             )
+        if any(rule.heeds for rule in self._rules):
+            self._remember_announced()
         for rule in self._rules:
             self._begin(rule.run, f"pull-{rule.name}")
         self._begin(self._hand_on, "pull-hand-on")
@@ -76,6 +83,12 @@ class PullSchedule:
         """An archive says that it has a study: the rules that heed that look at it. Cheap."""
         for rule in self._rules:
             rule.announced(study_uid)
+
+    def _remember_announced(self) -> None:
+        told = Announcements(self._ledger.store)
+        for study_uid, _ in told.studies_since(time.time() - TOLD_S):
+            if told.missing_images(study_uid):
+                self.announced(study_uid)
 
     def _begin(self, run: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=run, name=name, daemon=True)
@@ -98,6 +111,7 @@ class _Rule:
         self, rule: PullSettings, puller: Puller, ledger: PullLedger, stopping: threading.Event
     ) -> None:
         self.name = rule.name
+        self.heeds = rule.announced
         self.puller = puller
         self._rule = rule
         self._ledger = ledger
@@ -108,7 +122,7 @@ class _Rule:
 
     def announced(self, study_uid: str) -> None:
         """See :meth:`PullSchedule.announced`."""
-        if self._rule.announced:
+        if self.heeds:
             with self._lock:
                 self._announced.add(study_uid)
 
@@ -118,14 +132,12 @@ class _Rule:
         while not self._stopping.is_set():
             try:
                 asked = self._turn(asked)
-            except BridgeError as error:
-                # The archive is away or doesn't know us: told on the page, and tried again.
+            except BridgeError as error:  # the archive is away, or doesn't know us
                 log.warning("rule %s: %s", self.name, error)
-                self._ledger.trouble(self.name, str(error))
-                self._not_before = time.time() + self._rule.first_wait_s
-            except Exception:  # the loop boundary: one rule must not end the rest
+                self._pause(str(error))
+            except Exception as error:  # the loop boundary: one rule must not end the rest
                 log.exception("rule %s", self.name)
-                self._not_before = time.time() + self._rule.first_wait_s
+                self._pause(f"{type(error).__name__}: {error}")
             self._stopping.wait(TICK_S)
 
     def _turn(self, asked: bool) -> bool:
@@ -135,24 +147,42 @@ class _Rule:
             self._not_before = 0.0
             self.puller.find(by_hand=True)
             asked = True
-        elif self._is_open():
+        elif self._is_open() and time.time() >= self._not_before:
             if self._due(run.begun_at):
                 self.puller.find()
-            for study_uid in self._told_of():
-                self.puller.find(study_uid=study_uid)
+            self.puller.find_settled()
+            self._find_announced()
         if (asked or self._is_open()) and time.time() >= self._not_before:
-            self.puller.bring(BRING_S)  # then there may be another wish, or something new
+            # After so long there may be another wish, or something new.
+            tried = self.puller.bring(BRING_S)
+            if tried and run.problem:
+                self._ledger.trouble(self.name, "")
         return asked and self._ledger.waiting(self.name) is not None
 
     def _is_open(self) -> bool:
         return open_at(self._rule.hours, datetime.now())
 
     def _due(self, begun_at: float | None) -> bool:
-        if not self._rule.every_minutes or time.time() < self._not_before:
+        if not self._rule.every_minutes:
             return False
         return begun_at is None or time.time() >= begun_at + self._rule.every_minutes * 60
 
-    def _told_of(self) -> set[str]:
-        with self._lock:
-            told, self._announced = self._announced, set()
-        return told
+    def _find_announced(self) -> None:
+        while not self._stopping.is_set():
+            with self._lock:
+                if not self._announced:
+                    return
+                study_uid = self._announced.pop()
+            try:
+                self.puller.find(study_uid=study_uid)
+            except BridgeError:  # the archive is away: it is looked at when that is back
+                self.announced(study_uid)
+                raise
+
+    def _pause(self, problem: str) -> None:
+        """Have the page tell what is wrong, and try again in a while."""
+        self._not_before = time.time() + self._rule.first_wait_s
+        try:
+            self._ledger.trouble(self.name, problem)
+        except SQLAlchemyError as lost:  # the database is away: the log has it
+            log.warning("rule %s: its trouble can't be kept: %s", self.name, lost)

@@ -66,7 +66,12 @@ class Search:
         """
         taken = 0
         dates = "" if study_uid else date_range(self.rule.days, now)
-        for study, match in self._studies(dates, study_uid):
+        studies = self._studies(dates, study_uid)
+        if not study_uid:
+            told = {study.study_uid for study, _ in studies}
+            for gone in self._nothing_in.keys() - told:
+                del self._nothing_in[gone]
+        for study, match in studies:
             found = self._judge(study, match, dates)
             if not found.why_not and taken >= self.rule.most_studies:
                 most = f"most_studies = {self.rule.most_studies}"
@@ -138,10 +143,11 @@ class Search:
             return "it was read here already"
         if self.by_hand:
             return ""
-        if pull is not None and pull.rule == self.rule.name and pull.in_archive == study.images:
-            if pull.state is PullState.FETCHED:
+        if pull is not None and pull.rule == self.rule.name:
+            same = pull.in_archive == study.images
+            if pull.state is PullState.FETCHED and same:
                 return "it was fetched already"
-            if pull.state is PullState.GIVEN_UP:
+            if pull.state is PullState.GIVEN_UP and (same or study.images is None):
                 return f"it was given up on: {pull.last_error}"
         came = self.ledger.last_arrival(study.study_uid)
         fetched = pull is not None and pull.state is PullState.FETCHED
@@ -158,8 +164,8 @@ class Search:
         if self.by_hand or not self.rule.settle_minutes:
             return False
         pull = self.ledger.of(study.study_uid)
-        images = -1 if study.images is None else study.images
-        if pull is None or pull.state is not PullState.SETTLING or pull.in_archive != images:
+        settling = pull is not None and pull.state is PullState.SETTLING
+        if pull is None or not settling or pull.in_archive != study.counted:
             return True
         return time.time() - pull.found_at < self.rule.settle_minutes * 60
 
@@ -208,7 +214,7 @@ class Search:
         if uids and not missing:
             return SeriesWish(series, (), 0)
         if rule.thickest_mm:
-            mm = thickness_of(self.archive, study.study_uid, series.series_uid, told)
+            mm = thickness_of(self.archive, study.study_uid, series, told)
             if mm is None and rule.thickness_unknown == "skip":
                 return "SliceThickness is not known"
             if mm is not None and mm > rule.thickest_mm:

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from pydicom.dataset import Dataset
 
 from pacs_bridge.archive import Archive
-from pacs_bridge.dimse.retrieve import FETCHED_CLASSES, MOST_CLASSES, Wanted
+from pacs_bridge.dimse.retrieve import FETCHED_CLASSES, Wanted
 from pacs_bridge.errors import PeerError, PeerUnreachable
+from pacs_bridge.pull.values import FoundSeries
 
 log = logging.getLogger(__name__)
 
@@ -23,14 +24,14 @@ LOOK_S = 60.0
 
 
 def thickness_of(
-    archive: Archive, study_uid: str, series_uid: str, images: Sequence[Dataset]
+    archive: Archive, study_uid: str, series: FoundSeries, images: Sequence[Dataset]
 ) -> float | None:
     """The thickest slice in mm; None where neither archive nor image tells.
 
     Args:
         archive: where the series is.
         study_uid: its study.
-        series_uid: the series.
+        series: the series.
         images: the archive's answers at IMAGE level.
 
     Raises:
@@ -44,19 +45,20 @@ def thickness_of(
     ordered = sorted(images, key=lambda image: _number(image.get("InstanceNumber")))
     middle = ordered[len(ordered) // 2]
     sop_class = str(middle.get("SOPClassUID") or "")
+    known = FETCHED_CLASSES.get(series.modality, FETCHED_CLASSES["CT"])
     wanted = Wanted(
         study_uid,
-        series_uid,
+        series.series_uid,
         time.monotonic() + LOOK_S,
         instance_uids=(str(middle.get("SOPInstanceUID")),),
-        sop_classes=(sop_class,) if sop_class else FETCHED_CLASSES[:MOST_CLASSES],
+        sop_classes=(sop_class,) if sop_class else known,
     )
     try:
         header = archive.look(wanted)
     except PeerUnreachable:
         raise
     except PeerError as error:
-        log.info("series %s: no image of it can be looked at: %s", series_uid, error)
+        log.info("series %s: no image of it can be looked at: %s", series.series_uid, error)
         return None
     return None if header is None else _thickness(header)
 

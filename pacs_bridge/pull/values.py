@@ -31,6 +31,11 @@ class FoundStudy:
     modalities: tuple[str, ...] = ()
     images: int | None = None
 
+    @property
+    def counted(self) -> int:
+        """``images`` as the ledger keeps it: -1 where the archive doesn't count."""
+        return -1 if self.images is None else self.images
+
 
 @dataclass(frozen=True)
 class FoundSeries:
@@ -85,9 +90,19 @@ class Found:
     settling: bool = False
 
     @property
+    def images(self) -> int:
+        """Images of the series that the rule wants."""
+        return sum(each.series.images or each.images for each in self.wanted)
+
+    @property
     def missing(self) -> int:
         """Images to fetch."""
         return sum(each.images for each in self.wanted)
+
+    @property
+    def here(self) -> int:
+        """Images of those that the rule wants that are here."""
+        return max(0, self.images - self.missing)
 
 
 @dataclass(frozen=True)
@@ -109,7 +124,6 @@ class Pull:
     last_error: str
     found_at: float
     next_attempt_at: float
-    until: float
     fetched_at: float | None = None
 
 

@@ -248,6 +248,7 @@ def _study(reading: Reading) -> dict[str, Any]:
         "urgent": reading.urgent,
         "urgent_why": reading.urgent_why if reading.urgent_why.en else None,
         "reason": reading.reason,
+        "waiting": reading.waiting if reading.waiting.en else None,
         "received_at": iso(reading.study.last_received_at),
         "changed_at": iso(reading.changed_at),
     }

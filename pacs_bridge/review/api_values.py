@@ -43,6 +43,10 @@ class StudyOut(BaseModel):
     )
     urgent_why: Text | None = Field(description="what raised the flag, also where taken back")
     reason: Text
+    waiting: Text | None = Field(
+        description="why the images are not taken for complete, first or late ones; null: nothing "
+        "is waited for"
+    )
     received_at: str
     changed_at: str
 

@@ -1,4 +1,4 @@
-"""Where every destination stands, what was given up on, and trying it again."""
+"""Where every destination stands, what was given up on, trying it again, setting it aside."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pacs_bridge.delivery.ledger import DeliveryLedger
 from pacs_bridge.delivery.standing import DestinationState
 from pacs_bridge.errors import BridgeError
 from pacs_bridge.review.api_values import DeliveryOut
+from pacs_bridge.review.editing import REASON_LIMIT
 from pacs_bridge.review.room import KnownVisit, Visit, form_token, header_token
 
 pages = APIRouter(prefix="/destinations", include_in_schema=False)
@@ -30,11 +31,23 @@ class DeadLetterOut(DeliveryOut):
     patient_id: str
 
 
-class RetryManyIn(BaseModel):
-    """What to try again."""
+class LettersIn(BaseModel):
+    """Which deliveries that were given up on."""
 
     destination: str = Field(max_length=400)
     sop_instance_uid: str = Field(default="", max_length=64, description="empty: everything there")
+
+
+class SetAsideIn(LettersIn):
+    """What need not get there, and why."""
+
+    reason: str = Field(min_length=1, max_length=REASON_LIMIT)
+
+
+class SetAside(BaseModel):
+    """How many deliveries were set aside."""
+
+    set_aside: int
 
 
 class Retried(BaseModel):
@@ -67,6 +80,24 @@ def retry(visit: KnownVisit, destination: FormWord, sop_instance_uid: FormWord =
     return RedirectResponse("/destinations", 303)
 
 
+@pages.post("/set-aside", dependencies=[Depends(form_token)])
+def set_aside(
+    visit: KnownVisit,
+    destination: FormWord,
+    sop_instance_uid: FormWord,
+    reason: Annotated[str, Form(max_length=REASON_LIMIT)] = "",
+    everything: Annotated[bool, Form()] = False,
+) -> Response:
+    """Say of one delivery that was given up on, or of all there, that it need not get there."""
+    named = "" if everything else sop_instance_uid
+    try:
+        visit.room.studio.set_aside(destination, named, visit.who.who, reason)
+    except BridgeError as error:
+        problem = visit.say("went-wrong-because", why=str(error))
+        return visit.page("destinations.html", 409, problem=problem, **_shown(visit))
+    return RedirectResponse("/destinations", 303)
+
+
 @api.get("/destinations")
 def list_destinations(visit: KnownVisit) -> list[DestinationState]:
     """Where every destination stands."""
@@ -93,9 +124,18 @@ def list_given_up(visit: KnownVisit, destination: str = "") -> list[DeadLetterOu
 
 
 @api.post("/deliveries/retry", dependencies=[Depends(header_token)], status_code=202)
-def retry_many(visit: KnownVisit, body: RetryManyIn) -> Retried:
+def retry_many(visit: KnownVisit, body: LettersIn) -> Retried:
     """Try one delivery again at once, or everything that was given up on at a destination."""
     return Retried(retried=_retry(visit, body.destination, body.sop_instance_uid))
+
+
+@api.post("/deliveries/set-aside", dependencies=[Depends(header_token)])
+def set_aside_many(visit: KnownVisit, body: SetAsideIn) -> SetAside:
+    """Say of one delivery that was given up on, or of all there, that it need not get there."""
+    done = visit.room.studio.set_aside(
+        body.destination, body.sop_instance_uid, visit.who.who, body.reason
+    )
+    return SetAside(set_aside=done)
 
 
 def _retry(visit: Visit, destination: str, sop_instance_uid: str) -> int:
@@ -113,4 +153,5 @@ def _shown(visit: Visit) -> dict[str, Any]:
         "known": {each.name for each in destinations},
         "letters": ledger.given_up(limit=LETTERS_SHOWN),
         "given_up": ledger.given_up_count(),
+        "reason_limit": REASON_LIMIT,
     }

@@ -32,7 +32,6 @@ from pacs_bridge.review.studio import ObjectKind
 from pacs_bridge.revisions import revisions_of
 from pacs_bridge.states import State
 from pacs_bridge.store import Event, Reading, Store
-from pacs_bridge.waits import Waits
 
 router = APIRouter(include_in_schema=False)
 
@@ -186,7 +185,6 @@ def show_study(
         plans=plans or (),
         revisions=revisions,
         late=next((r.new_images for r in revisions if r.number == reading.revision), 0),
-        waiting=Waits(store).of(reading.study.study_uid),
         plan_damaged=bool(reading.plan) and plans is None,
         files=[kind for kind in FILES if visit.room.studio.object_path(reading, kind)],
         events=_events(visit, reading),

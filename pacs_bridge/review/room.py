@@ -15,10 +15,13 @@ from urllib.parse import quote
 from fastapi import Depends, Form, Header, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from sqlalchemy.exc import SQLAlchemyError
 
 from imaging.draft import terms
 from imaging.language import Language, Text
 from pacs_bridge.auth import Gate, Person
+from pacs_bridge.delivery.ledger import DeliveryLedger
+from pacs_bridge.delivery.standing import Trouble, trouble
 from pacs_bridge.review import present
 from pacs_bridge.review.editing import Desk
 from pacs_bridge.review.labels import LABELS, label
@@ -160,6 +163,7 @@ class Visit:
             site=self.room.settings.site,
             pulling=bool(self.room.settings.pull),
             person=self.person,
+            trouble=self._trouble() if self.person else None,
             csrf=self.token(),
             here=self.here,
             words=self.words,
@@ -169,6 +173,12 @@ class Visit:
     def page(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """A whole page."""
         return HTMLResponse(self.render(template, **values), status)
+
+    def _trouble(self) -> Trouble | None:
+        try:
+            return trouble(self.room.settings.destinations, DeliveryLedger(self.room.store))
+        except SQLAlchemyError:  # so that the page that says so of the database can be shown
+            return None
 
     @property
     def here(self) -> str:

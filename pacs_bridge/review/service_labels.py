@@ -16,5 +16,6 @@ SERVICE_EVENTS: dict[str, Text] = {
         ("workitem-claimed", "Order taken", "工作项已认领"),
         ("workitem-completed", "Order completed", "工作项已完成"),
         ("workitem-canceled", "Order cancelled", "工作项已取消"),
+        ("reading-withdrawn", "Analysis stopped, order cancelled", "工作项已取消，分析中止"),
     )
 }

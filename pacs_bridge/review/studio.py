@@ -73,6 +73,25 @@ class Studio(Protocol):
         """
         ...
 
+    def set_aside(self, destination: str, sop_instance_uid: str, who: str, reason: str) -> int:
+        """Say of one delivery that was given up on that it need not get there, or of all.
+
+        Args:
+            destination: where they did not get to.
+            sop_instance_uid: of one object; empty: everything given up on there.
+            who: says so; recorded, with the reason.
+            reason: why.
+
+        Returns:
+            How many that is.
+
+        Raises:
+            UnknownStudy: no such delivery.
+            WrongState: it was not given up on.
+            BridgeError: no reason.
+        """
+        ...
+
     def destinations(self) -> Sequence[DestinationState]:
         """Where every destination stands."""
         ...

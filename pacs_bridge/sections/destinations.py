@@ -78,6 +78,13 @@ class DestinationSettings(PeerSettings):
         "e.g. GB18030 or ISO_IR 100: text in another one is converted, and an object whose text "
         "fits none of them is not sent, which the page says; empty: any",
     )
+    compression: Literal["none", "pictures", "everything"] = Field(
+        default="pictures",
+        description="what goes out smaller, without loss, where it takes that (by STOW-RS, where "
+        "it does not refuse that): pictures (SC, as JPEG-LS, JPEG 2000 or RLE); everything: SEG "
+        "and other large objects too, deflated, which some archives keep and then can't show "
+        "(Orthanc answers viewers with an error); or none",
+    )
     commitment: bool = Field(
         default=False,
         description="it offers storage commitment: a result counts as delivered when it has "

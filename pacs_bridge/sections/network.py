@@ -54,7 +54,10 @@ class ListenerSettings(Section):
     """The DICOM listener (Storage and Verification SCP)."""
 
     ae_title: AETitle = Field(default="PREREAD", max_length=16, description="our AE title")
-    host: str = Field(default="0.0.0.0", description="address to listen on")
+    host: str = Field(
+        default="0.0.0.0",
+        description="address to listen on; 0.0.0.0: every one of IPv4; '::': of IPv6 and IPv4",
+    )
     port: int = Field(default=11112, ge=0, le=65535, description="port; 0 picks a free one")
     require_called_ae: bool = Field(
         default=True, description="refuse associations that call another AE title than ours"

@@ -8,7 +8,13 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydicom.datadict import tag_for_keyword
 
-from pacs_bridge.sections.base import PeerSettings, Section, WebAddress
+from pacs_bridge.sections.base import (
+    AETitle,
+    PeerSettings,
+    Section,
+    TlsSettings,
+    WebAddress,
+)
 
 _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)")
 
@@ -17,7 +23,10 @@ class PullSettings(Section):
     """Studies that are fetched from an archive; repeat ``[[pull]]`` for each rule."""
 
     name: str = Field(
-        description="what people call the rule, unique", min_length=1, examples=["chest CT"]
+        description="what people call the rule, unique",
+        min_length=1,
+        max_length=100,
+        examples=["chest CT"],
     )
     source: PeerSettings | None = Field(
         default=None, description="the archive; for method dicomweb give dicomweb_url instead"
@@ -31,6 +40,17 @@ class PullSettings(Section):
         default="",
         description="for method dicomweb: where its services are, e.g. "
         "https://user:password@pacs.example/dicom-web",
+    )
+    tls: TlsSettings | None = Field(
+        default=None,
+        description="for method dicomweb: our certificate, and whom we trust there; left out: we "
+        "show none and trust the authorities of this system. A node's are in source.tls",
+    )
+    dicomweb_ae_title: AETitle = Field(
+        default="WEB",
+        max_length=16,
+        description="for method dicomweb: the AE title that its studies count as sent by, in "
+        "destinations.from_ae_titles and assembly.urgent_ae_titles",
     )
     every_minutes: float = Field(
         default=0.0,

@@ -6,7 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from pacs_bridge.sections.base import AETitle, PeerSettings, Section, WebAddress
+from pacs_bridge.sections.base import (
+    AETitle,
+    PeerSettings,
+    Section,
+    TlsSettings,
+    WebAddress,
+)
 
 
 class AssemblySettings(Section):
@@ -36,8 +42,8 @@ class AssemblySettings(Section):
     gap_wait_s: float = Field(
         default=120.0,
         ge=0,
-        description="where no PACS gives a count and slices are missing between others: no new "
-        "image for this long, then begin without them; at most longest_wait_s",
+        description="where no PACS gives a count and slices are missing between others, or before "
+        "the first: no new image for this long, then begin without them; at most longest_wait_s",
     )
     urgent_ae_titles: tuple[AETitle, ...] = Field(
         default=(), description="what these send (an emergency scanner) is read first"
@@ -68,6 +74,11 @@ class PriorsSettings(Section):
         description="for method dicomweb: where its services are, e.g. "
         "https://user:password@pacs.example/dicom-web; the certificate is checked; of user and "
         "password, / ? # @ and : are written %2F %3F %23 %40 %3A",
+    )
+    tls: TlsSettings | None = Field(
+        default=None,
+        description="for method dicomweb: our certificate, and whom we trust there; left out: we "
+        "show none and trust the authorities of this system",
     )
     years: float = Field(default=5.0, gt=0, le=30, description="how far back")
     most: int = Field(default=1, ge=1, le=3, description="how many, the latest first")

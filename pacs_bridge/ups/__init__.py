@@ -7,7 +7,7 @@ both, ``routes`` its resources over HTTP (``wire`` reads and answers) and ``chan
 reports over WebSocket.
 ``order`` reads what a workitem asks of us, ``tasks`` remembers those that we took, and
 ``performer`` sees to them: ``fetch`` brings a study that is not here, ``outcome`` says what came
-of it.
+of it, ``stopping`` ends the work of one that is cancelled.
 """
 
 from pacs_bridge.ups.orders import Orders

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from pacs_bridge.errors import BridgeError
 from pacs_bridge.inbox import Inbox
@@ -63,6 +63,12 @@ class Fetcher:
         with self._lock:
             self._wanted[study_uid] = None
         self._bell.set()
+
+    def only(self, study_uids: Collection[str]) -> None:
+        """Forget every other study: no workitem under way asks for it any more."""
+        with self._lock:
+            self._wanted = {uid: None for uid in self._wanted if uid in study_uids}
+            self._problem = {uid: told for uid, told in self._problem.items() if uid in study_uids}
 
     def standing(self, study_uid: str) -> str:
         """How it stands with a study, for people."""

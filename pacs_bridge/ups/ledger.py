@@ -14,11 +14,13 @@ from pydicom.dataset import Dataset
 from sqlalchemy import Connection, RowMapping, delete, exists, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from pacs_bridge.database import upsert
 from pacs_bridge.dicomweb.server.query import Query
 from pacs_bridge.tables import workitem_watchers as watchers
 from pacs_bridge.tables import workitems as table
+from pacs_bridge.tables import workitems_gone as gone
 from pacs_bridge.ups.order import order_of
-from pacs_bridge.ups.states import FINAL, UpsState, is_uid, not_here
+from pacs_bridge.ups.states import FINAL, UpsState, is_uid, not_here, removed
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,15 @@ def of(db: Connection, uid: str, *, to_change: bool = False) -> Workitem:
         to_change: nobody else may change it until the transaction ends.
 
     Raises:
-        WorkitemRefused: 404.
+        WorkitemRefused: 404 there was none, 410 it has been removed.
     """
     if not is_uid(uid):
         raise not_here(uid)
     query = select(table).where(table.c.workitem_uid == uid)
     row = db.execute(query.with_for_update() if to_change else query).mappings().first()
     if row is None:
-        raise not_here(uid)
+        known = db.execute(select(gone.c.at).where(gone.c.workitem_uid == uid)).first()
+        raise not_here(uid) if known is None else removed(uid)
     return _workitem(row)
 
 
@@ -112,13 +115,19 @@ def due(db: Connection) -> list[Workitem]:
 
 
 def forget(db: Connection, before: float) -> int:
-    """Remove what ended before a time and nobody has locked; how many."""
+    """Remove what ended before a time and nobody has locked; how many.
+
+    That they were here is remembered as long again.
+    """
+    db.execute(delete(gone).where(gone.c.at < before))
     locked = exists().where(watchers.c.workitem_uid == table.c.workitem_uid, watchers.c.locked == 1)
     old = table.c.state.in_(FINAL) & (table.c.changed_at < before) & ~locked
     uids = list(db.execute(select(table.c.workitem_uid).where(old)).scalars())
     for uid in uids:
         db.execute(delete(watchers).where(watchers.c.workitem_uid == uid))
         db.execute(delete(table).where(table.c.workitem_uid == uid))
+        row = {"workitem_uid": uid, "at": time.time()}
+        upsert(db, gone, row, ["workitem_uid"], row)
     return len(uids)
 
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from sqlalchemy.exc import SQLAlchemyError
 
+from pacs_bridge.dicomweb.server.app import include
 from pacs_bridge.dicomweb.server.house import PATH, house_of
 from pacs_bridge.errors import SettingsError, WorkitemRefused
 from pacs_bridge.inbox import Inbox
@@ -72,8 +73,8 @@ class Orders:
         """Add the resources to the DICOMweb server."""
         web.state.worklist = self.worklist
         web.state.channels = channel.Channels()
-        web.include_router(routes.router)
-        web.include_router(channel.router)
+        include(web, routes.router)
+        include(web, channel.router)
         web.add_exception_handler(WorkitemRefused, _refused)
 
     def start(self) -> None:

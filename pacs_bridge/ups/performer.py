@@ -106,6 +106,7 @@ class Performer:
         self._seen = {
             task.workitem_uid: self._seen.get(task.workitem_uid, _Seen()) for task in under_way
         }
+        self.fetcher.only({task.study_uid for task in under_way})
         for task in under_way:
             if self._stopping.is_set():
                 return

@@ -11,11 +11,13 @@ from fastapi.responses import Response
 from pacs_bridge.dicomweb.server.house import House, InHouse, Orders
 from pacs_bridge.dicomweb.server.media import chosen
 from pacs_bridge.dicomweb.server.model import encoded
+from pacs_bridge.dicomweb.server.qido import LISTS, MORE
 from pacs_bridge.dicomweb.server.query import BadQuery, parse
+from pacs_bridge.dicomweb.server.sending import text, warned
 from pacs_bridge.errors import WorkitemRefused
 from pacs_bridge.ups.search import shown
 from pacs_bridge.ups.watching import FILTERED, GLOBAL, checked_ae
-from pacs_bridge.ups.wire import OFFERS, dataset_in, uid_asked_for, warned, workitem_answer
+from pacs_bridge.ups.wire import dataset_in, uid_asked_for, workitem_answer
 from pacs_bridge.ups.worklist import Worklist
 
 router = APIRouter()
@@ -44,29 +46,22 @@ def create(house: InHouse, worklist: TheWorklist, caller: Orders, request: Reque
 @router.get("/workitems")
 def search(house: InHouse, worklist: TheWorklist, caller: Orders, request: Request) -> Response:
     """Search for workitems (11.9)."""
-    offer = chosen(request, OFFERS)
+    offer = chosen(request, LISTS)
     query = parse(request.query_params.multi_items())
     found, more = worklist.search(query, house.settings.dicomweb.most_results)
     house.views.note(caller.who, "worklist-searched", None, f"{len(found)} workitems")
-    texts = []
-    if query.fuzzy:
-        texts.append(
-            "The fuzzymatching parameter is not supported. Only literal matching has been "
-            "performed."
-        )
-    if more:
-        texts.append("There are additional results that can be requested")
-    if not found:
-        return warned(Response(status_code=204), house.url(request), *texts)
-    content = encoded(shown(each, query) for each in found)
-    response = Response(content, 206 if more else 200, media_type=offer.type)
-    return warned(response, house.url(request), *texts)
+    if found:
+        content = encoded(shown(each, query) for each in found)
+        response = text(request, content, offer.type, 206 if more else 200)
+    else:
+        response = Response(status_code=204)
+    return warned(response, house.url(request), *query.not_done, MORE if more else "")
 
 
 @router.get("/workitems/{uid}")
 def retrieve(worklist: TheWorklist, caller: Orders, request: Request, uid: str) -> Response:
     """Retrieve a workitem (11.5)."""
-    chosen(request, OFFERS)
+    chosen(request, LISTS)
     return workitem_answer(request, worklist.retrieve(uid))
 
 
@@ -79,8 +74,8 @@ def update(
     changes = dataset_in(request)
     transaction_uid = transaction_uid or str(changes.get("TransactionUID") or "")
     modified = worklist.update(uid, changes, transaction_uid, caller.who)
-    text = "The Workitem was updated with modifications." if modified else ""
-    return warned(Response(status_code=200), house.url(request), text)
+    told = "The Workitem was updated with modifications." if modified else ""
+    return warned(Response(status_code=200), house.url(request), told)
 
 
 @router.put("/workitems/{uid}/state")

@@ -52,6 +52,11 @@ def not_here(uid: str) -> WorkitemRefused:
     )
 
 
+def removed(uid: str) -> WorkitemRefused:
+    """It was here, and was removed some time after its end."""
+    return WorkitemRefused(410, "The Target Workitem has been deleted.", uid, 0xC307)
+
+
 def change(state: UpsState, owner_uid: str, wanted: str, transaction_uid: str) -> str:
     """Whether the state may be changed.
 

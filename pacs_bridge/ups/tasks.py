@@ -54,6 +54,12 @@ def of(db: Connection, workitem_uid: str) -> Task | None:
     return None if row is None else _task(dict(row))
 
 
+def others_want(db: Connection, task: Task) -> bool:
+    """Whether another workitem that we took is about the same study."""
+    others = (table.c.study_uid == task.study_uid) & (table.c.workitem_uid != task.workitem_uid)
+    return db.execute(select(table.c.workitem_uid).where(others).limit(1)).first() is not None
+
+
 def under_way(db: Connection) -> list[Task]:
     """All of them, the oldest first."""
     rows = db.execute(select(table).order_by(table.c.taken_at)).mappings()

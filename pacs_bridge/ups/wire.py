@@ -11,8 +11,10 @@ from fastapi.responses import Response
 from pydicom.dataset import Dataset
 
 from pacs_bridge.dicomweb.server.body import Body
-from pacs_bridge.dicomweb.server.media import JSON, Offer, chosen, media_type
+from pacs_bridge.dicomweb.server.media import JSON, chosen, media_type
 from pacs_bridge.dicomweb.server.model import as_json, encoded
+from pacs_bridge.dicomweb.server.qido import LISTS
+from pacs_bridge.dicomweb.server.sending import text, warned
 from pacs_bridge.errors import WorkitemRefused
 from pacs_bridge.ups.content import checked_uid
 
@@ -20,7 +22,6 @@ _log = logging.getLogger(__name__)
 
 LARGEST = 4_000_000
 """Bytes of a request about a workitem."""
-OFFERS = (Offer(JSON), Offer("application/json"))
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError,
                NotImplementedError, RecursionError, LookupError)  # fmt: skip
 """What pydicom raises over JSON that is no data set."""
@@ -76,15 +77,7 @@ def uid_asked_for(request: Request, *names: str) -> str:
 
 def workitem_answer(request: Request, workitem: Dataset) -> Response:
     """One workitem."""
-    return Response(encoded([as_json(workitem)]), media_type=chosen(request, OFFERS).type)
-
-
-def warned(response: Response, service: str, *texts: str) -> Response:
-    """The response with Warning headers; empty texts are left out."""
-    told = ", ".join(f"299 {service}: {_plain(text)}" for text in texts if text)
-    if told:
-        response.headers["Warning"] = told
-    return response
+    return text(request, encoded([as_json(workitem)]), chosen(request, LISTS).type)
 
 
 def refusal(error: WorkitemRefused, service: str) -> Response:
@@ -93,10 +86,6 @@ def refusal(error: WorkitemRefused, service: str) -> Response:
     response = Response(json.dumps(body), error.status, media_type="application/json")
     _log.info("refused a request about a workitem: %s", error)
     return warned(response, service, error.warning)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.encode("ascii", "replace").decode().split())[:400]
 
 
 def _no_number(text: str) -> float:

@@ -22,7 +22,6 @@ from pacs_bridge.ups.event import CANCEL_WORDS
 from pacs_bridge.ups.ledger import Workitem
 from pacs_bridge.ups.order import is_ours, order_of
 from pacs_bridge.ups.states import (
-    INCONSISTENT,
     UpsState,
     already,
     change,
@@ -30,7 +29,8 @@ from pacs_bridge.ups.states import (
     may_update,
     not_here,
 )
-from pacs_bridge.ups.tasks import Step
+from pacs_bridge.ups.stopping import stop
+from pacs_bridge.withdrawals import want_again
 
 AUTHOR = "preread"
 """Who it is in the audit trail that performs a workitem."""
@@ -144,20 +144,20 @@ class Worklist:
         """Somebody who does not perform a workitem wants it cancelled; a warning, or empty.
 
         Raises:
-            WorkitemRefused: 404 it is not here; 409 it is completed, or we are reading, or nobody
-                who performs it would hear of it.
+            WorkitemRefused: 404 it is not here; 409 it is completed, or our results are on their
+                way, or nobody who performs it would hear of it.
         """
         with self._changing() as db:
             held = ledger.of(db, uid, to_change=True)
             if held.state is UpsState.CANCELED:
                 return already(UpsState.CANCELED)
             if held.state is UpsState.COMPLETED:
-                raise WorkitemRefused(409, INCONSISTENT, "it is already COMPLETED", 0xC311)
+                raise WorkitemRefused(409, "The UPS is already COMPLETED.", code=0xC311)
             task = tasks.of(db, uid)
-            if task is not None and task.step is not Step.FETCHING:
-                raise WorkitemRefused(
-                    409, "The performer chooses not to cancel.", "the study is being read", 0xC313
-                )
+            reason = str(request.get("ReasonForCancellation") or "")
+            if task is not None and not stop(db, task, requester, reason, who):
+                told = "the study is read, and its results are being sent"
+                raise WorkitemRefused(409, "Performer chooses not to cancel.", told, 0xC313)
             watched = watching.watchers_of(db, uid)
             if held.state is UpsState.SCHEDULED:
                 claimed = self._go(db, held, UpsState.IN_PROGRESS, str(generate_uid(None)), who)
@@ -272,7 +272,9 @@ class Worklist:
                 if held.state is not UpsState.SCHEDULED:  # another server was faster
                     continue
                 self._go(db, held, UpsState.IN_PROGRESS, str(generate_uid(None)), AUTHOR)
-                tasks.add(db, each.uid, order_of(held.attributes).study_uid)
+                study_uid = order_of(held.attributes).study_uid
+                tasks.add(db, each.uid, study_uid)
+                want_again(db, study_uid)
                 taken += 1
         return taken
 

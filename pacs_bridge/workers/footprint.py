@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imaging.headers import Scan
-from imaging.rules import prevailing, slice_distance_mm
+from imaging.planes import prevailing, slice_distance_mm
 from imaging.series import group_series
 from models.spec import ModelSpec
 from models.study.plan import StudyPlan, plan_one

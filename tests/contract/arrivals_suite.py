@@ -28,7 +28,7 @@ class ArrivalsSuite:
         assert store.has_unread(STUDY)
 
     def test_one_that_can_not_be_recorded_fails_alone(self, store: Store) -> None:
-        bad = replace(instance(1), sha256=None)  # type: ignore[arg-type]
+        bad = replace(instance(1), digest=None)  # type: ignore[arg-type]
         results: list[bool | str] = []
 
         def record(number: int) -> None:

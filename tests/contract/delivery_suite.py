@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pacs_bridge.database import writing
 from pacs_bridge.delivery.ledger import DeliveryLedger
 from pacs_bridge.states import DeliveryState
 from pacs_bridge.store import Store
+from pacs_bridge.tables import urgencies
 from tests.contract.store_suite import STUDY, delivery, instance, study
 
 WAITING, SENT, DELIVERED, GIVEN_UP = (
@@ -26,6 +28,34 @@ class DeliverySuite:
         assert not ledger.change(replace(sent, last_error="late"), SENT)
         assert store.delivery(f"{STUDY}.SR", "pacs") == done
         assert store.delivery(f"{STUDY}.SR", "archive").state is SENT
+
+    def test_urgent_studies_go_first_then_those_that_came_first(self, store: Store) -> None:
+        ledger = DeliveryLedger(store)
+        for name in ("1.2", "1.1", "1.3", "1.4"):
+            store.record_instance(instance(1, name), study(name))
+            for kind in ("SR", "SEG", "PDF"):
+                store.add_deliveries([replace(
+                    delivery(kind), study_uid=name, sop_instance_uid=f"{name}.{kind}",
+                )])  # fmt: skip
+        with writing(store.engine) as db:
+            for name, stands in (("1.3", 1), ("1.4", 0)):  # of the last it was taken back
+                row = {"study_uid": name, "revision": 1, "stands": stands}
+                db.execute(urgencies.insert().values(**row, why_en="", why_zh=""))
+        order = [(d.study_uid, d.kind) for d in ledger.due(1.0, "pacs")]
+        assert order == [
+            (name, kind) for name in ("1.3", "1.2", "1.1", "1.4") for kind in ("SEG", "PDF")
+        ], "an SR waits for the SEG that it refers to"
+        seg = store.delivery("1.3.SEG", "pacs")
+        store.update_delivery(replace(seg, state=GIVEN_UP))
+        pdf = store.delivery("1.3.PDF", "pacs")
+        store.update_delivery(replace(pdf, attempts=1, next_attempt_at=9.0))
+        assert (ledger.due(1.0, "pacs")[0].study_uid, ledger.due(1.0, "pacs")[0].kind) == (
+            "1.3", "SR",
+        )  # fmt: skip
+        assert {d.kind for d in ledger.due(9.0, "pacs")[:2]} == {"SR", "PDF"}
+        (one,) = ledger.due(9.0, "pacs", tried_once=True)
+        assert (one.study_uid, one.attempts) == ("1.3", 0)
+        assert ledger.due(9.0, "other") == []
 
     def test_what_waits_at_one_destination_is_hurried(self, store: Store) -> None:
         ledger = DeliveryLedger(store)

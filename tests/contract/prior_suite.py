@@ -69,7 +69,7 @@ class PriorSuite:
         assert store.open_reading(STUDY, "a") == 1
         Ledger(store).expect(STUDY, NOW, "PACS", 60)
         held = store.instances_of(STUDY)
-        assert store.record_instance(instance(1, sha256="b"), study(), fetched=True) is False
+        assert store.record_instance(instance(1, digest="b"), study(), fetched=True) is False
         assert store.instances_of(STUDY) == held
         assert store.worklist()[0].revision == 1
         assert store.worklist([State.PRIOR]) == []

@@ -42,8 +42,8 @@ class PullSuite:
         standing = standing_of(store, "1.2")
         assert standing is not None
         assert (standing.under_way, standing.left_out) == (True, frozenset({"1.2.2"}))
-        assert ledger.at_work("1.2", "a", 5)
-        assert not ledger.at_work("1.2", "b", 7)
+        assert ledger.at_work("1.2", "a", 5, 24)
+        assert not ledger.at_work("1.2", "b", 7, 24)
         ledger.fetched("1.2", "a", 24, "all of it")
         done = ledger.of("1.2")
         assert done is not None
@@ -78,7 +78,7 @@ class PullSuite:
         ledger.enter(found(), "r", "PACS")
         assert ledger.claim("r", "a") is not None
         assert ledger.claim("r", "b") is not None
-        assert not ledger.at_work("1.2", "a", 3), "a learns that it was replaced"
+        assert not ledger.at_work("1.2", "a", 3, 24), "a learns that it was replaced"
         ledger.failed("1.2", "a", "late", 0)
         ledger.fetched("1.2", "a", 3, "late")
         pull = ledger.of("1.2")
@@ -92,14 +92,19 @@ class PullSuite:
         ledger.enter(found("1.1"), "r", "PACS")
         ledger.enter(found("1.2"), "r", "PACS")
         ledger.enter(found("1.3"), "r", "PACS")
-        owners = [f"{socket.gethostname()}:{dead.pid}", owner_here(), f"elsewhere:{dead.pid}"]
+        ledger.enter(found("1.4"), "r", "PACS")
+        here = socket.gethostname()
+        owners = [
+            f"{here}:{dead.pid}", owner_here(), f"{here}:{os.getppid()}", f"elsewhere:{dead.pid}",
+        ]  # fmt: skip
         for owner in owners:
             assert ledger.claim("r", owner) is not None
         assert owner_here().endswith(str(os.getpid()))
-        assert ledger.release() == 1
-        again = ledger.claim("r", "new")
-        assert again is not None
-        assert again.study_uid == "1.1"
+        # in a container a process that is started anew has the number of the dead one
+        assert ledger.release() == 2
+        freed = [ledger.claim("r", "new"), ledger.claim("r", "new")]
+        assert sorted(pull.study_uid for pull in freed if pull) == ["1.1", "1.2"]
+        assert ledger.claim("r", "new") is None
 
     def test_failing_waits_longer_and_ends(self, store: Store) -> None:
         ledger = PullLedger(store)
@@ -140,13 +145,23 @@ class PullSuite:
         third = ledger.of("1.2")
         assert first and second and third
         assert first.found_at == second.found_at < third.found_at
+        assert ledger.settled("r", 60) == [], "it has had no time yet"
+        assert ledger.settled("r", 0) == ["1.2"]
+        assert ledger.settled("other rule", 0) == []
+        ledger.forget("1.2")
+        assert ledger.of("1.2") is None
+        ledger.enter(found(), "r", "PACS")
+        ledger.forget("1.2")
+        assert ledger.of("1.2") is not None, "only while it settles"
 
     def test_a_rule_remembers_its_looks_and_wishes(self, store: Store) -> None:
         ledger = PullLedger(store)
         assert ledger.run_of("r").begun_at is None
         ledger.ask("r", "zhang")
         assert ledger.run_of("r").asked_by == "zhang"
-        ledger.begun("r")
+        ledger.begun("r", asked=False)
+        assert ledger.run_of("r").asked_by and ledger.run_of("r").asked_at, "it is still to be done"
+        ledger.begun("r", asked=True)
         begun = ledger.run_of("r")
         assert begun.asked_at is None and begun.begun_at and begun.ended_at is None
         ledger.ended("r", 5, 2, "no answer")

@@ -31,6 +31,18 @@ class RevisionsSuite:
             waits.given_up(STUDY, 1, GAP)
         assert (waits.missed(STUDY, 1), waits.missed(STUDY, 2)) == (GAP, None)
 
+    def test_what_a_study_waits_for_is_in_its_row(self, store: Store) -> None:
+        store.record_instance(instance(1), study())
+        nothing = Text(en="", zh="")
+        assert [each.waiting for each in store.worklist()] == [nothing]
+        Waits(store).keep(STUDY, GAP)
+        assert [(each.state, each.waiting) for each in store.worklist()] == [(State.RECEIVING, GAP)]
+        assert store.open_reading(STUDY, "one") == 1  # and late images are waited for
+        assert [each.waiting for each in store.worklist()] == [GAP]
+        assert store.reading(STUDY).waiting == GAP
+        Waits(store).forget(STUDY)
+        assert store.reading(STUDY).waiting == nothing
+
     def test_a_signed_revision_stands_beside_the_one_that_late_images_made(
         self, store: Store
     ) -> None:
@@ -59,7 +71,7 @@ class RevisionsSuite:
         assert store.record_instance(instance(3), study())
         assert not leave_pictures(store, STUDY, specs), "an image of the scan came too"
         assert store.open_reading(STUDY, "two") == 2
-        assert store.record_instance(replace(capture, sha256="c"), study())
+        assert store.record_instance(replace(capture, digest="c"), study())
         assert leave_pictures(store, STUDY, specs)
         assert not store.has_unread(STUDY)
         assert not leave_pictures(store, STUDY, specs)

@@ -33,11 +33,11 @@ SIGNATURE = Signature(name="Zhang^San", organization="县医院", signed_at=date
 T = TypeVar("T")
 
 
-def instance(number: int = 1, study_uid: str = STUDY, sha256: str = "a") -> Instance:
+def instance(number: int = 1, study_uid: str = STUDY, digest: str = "a") -> Instance:
     uid = f"{study_uid}.9.{number}"
     return Instance(
-        study_uid, f"{study_uid}.9", uid, "1.2.840.10008.5.1.4.1.1.2", Path(f"/in/{uid}.{sha256}"),
-        sha256, 512, "CT1",
+        study_uid, f"{study_uid}.9", uid, "1.2.840.10008.5.1.4.1.1.2", Path(f"/in/{uid}.{digest}"),
+        digest, 512, "CT1",
     )  # fmt: skip
 
 
@@ -129,8 +129,8 @@ class StoreSuite:
     def test_other_content_replaces_and_wants_reading_again(self, store: Store) -> None:
         store.record_instance(instance(), study())
         store.open_reading(STUDY, "a")
-        assert store.record_instance(instance(sha256="b"), study()) is True
-        assert store.instances_of(STUDY) == [instance(sha256="b")]
+        assert store.record_instance(instance(digest="b"), study()) is True
+        assert store.instances_of(STUDY) == [instance(digest="b")]
         assert store.unread_studies() == [STUDY]
 
     def test_one_sop_uid_in_two_studies_is_two_instances(self, store: Store) -> None:

@@ -14,6 +14,7 @@ from pacs_bridge.dimse.services import Service
 from pacs_bridge.inbox import Inbox
 from pacs_bridge.settings import ListenerSettings
 from pacs_bridge.store import Instance, Store, open_store
+from tests.contract.listener_negotiation_suite import NegotiationSuite
 from tests.contract.listener_suite import ListenerSuite, Running
 from tests.contract.listener_tls_suite import ListenerTlsSuite, authority, ours, theirs
 
@@ -46,7 +47,7 @@ def _runner(inbox: Inbox, **chosen: Any) -> Running:
     return running
 
 
-class TestOwn(ListenerSuite, ListenerTlsSuite):
+class TestOwn(ListenerSuite, NegotiationSuite, ListenerTlsSuite):
     """From the connection straight to the file."""
 
     @pytest.fixture
@@ -54,7 +55,7 @@ class TestOwn(ListenerSuite, ListenerTlsSuite):
         return _runner(inbox, data_path="own")
 
 
-class TestLibrary(ListenerSuite, ListenerTlsSuite):
+class TestLibrary(ListenerSuite, NegotiationSuite, ListenerTlsSuite):
     """pynetdicom alone."""
 
     @pytest.fixture

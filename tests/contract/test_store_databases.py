@@ -14,6 +14,7 @@ from tests.contract.postgresql import new_database, running_postgresql
 from tests.contract.prior_suite import PriorSuite
 from tests.contract.pull_suite import PullSuite
 from tests.contract.revisions_suite import RevisionsSuite
+from tests.contract.search_suite import SearchSuite
 from tests.contract.services_suite import ServicesSuite
 from tests.contract.store_suite import StoreSuite
 from tests.contract.ups_suite import UpsSuite
@@ -27,6 +28,7 @@ class TestSQLite(
     DeliverySuite,
     PullSuite,
     UpsSuite,
+    SearchSuite,
     RevisionsSuite,
 ):
     """The embedded database."""
@@ -52,6 +54,7 @@ class TestPostgreSQL(
     DeliverySuite,
     PullSuite,
     UpsSuite,
+    SearchSuite,
     RevisionsSuite,
 ):
     """The shared database."""

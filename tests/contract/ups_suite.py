@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage
 from sqlalchemy import update
 
+from imaging.language import Text
 from pacs_bridge.errors import WorkitemRefused
 from pacs_bridge.ordered import ordered_urgently
-from pacs_bridge.store import Store
-from pacs_bridge.tables import workitem_events, workitems
+from pacs_bridge.pull.ledger import PullLedger
+from pacs_bridge.pull.values import Found, FoundStudy
+from pacs_bridge.states import State
+from pacs_bridge.store import Instance, Store, Study
+from pacs_bridge.tables import withdrawals, workitem_events, workitems
 from pacs_bridge.ups import tasks
 from pacs_bridge.ups.event import EVERY
+from pacs_bridge.ups.fetch import RULE
 from pacs_bridge.ups.outcome import says_progress, says_why_not
 from pacs_bridge.ups.states import UpsState
 from pacs_bridge.ups.worklist import Worklist
+from pacs_bridge.withdrawals import withdrawn
 from tests.contract.store_suite import at_once
 from tests.workitems import STUDY, performed, workitem
 
@@ -103,7 +111,7 @@ class UpsSuite:
         assert mine.retrieve(uids[0]).ProcedureStepState == "CANCELED"
         with store.engine.begin() as db:
             (left,) = tasks.under_way(db)
-            tasks.move(db, left, tasks.Step.READING)
+            tasks.move(db, left, tasks.Step.SENDING)
         with pytest.raises(WorkitemRefused) as refused:
             mine.request_cancel(uids[1], Dataset(), "PACS", "pacs")
         assert refused.value.code == 0xC313
@@ -120,11 +128,89 @@ class UpsSuite:
             mine.request_cancel(uids[name], Dataset(), "PACS", "pacs")
         assert mine.forget(time.time() - 60) == 0
         assert mine.forget(time.time() + 60) == 1
-        with pytest.raises(WorkitemRefused):
+        with pytest.raises(WorkitemRefused) as refused:
             mine.retrieve(uids["ended"])
+        assert refused.value.status == 410
         mine.unsubscribe(uids["locked"], "PACS")
         assert mine.forget(time.time() + 60) == 1
         assert mine.retrieve(uids["open"]).ProcedureStepState == "SCHEDULED"
+        with pytest.raises(WorkitemRefused) as refused:
+            mine.retrieve(uids["ended"])
+        assert refused.value.status == 404  # in time that is forgotten too
+
+    def test_cancelling_stops_what_the_order_brought_about(self, store: Store) -> None:
+        mine = worklist(store)
+        uid = self._ordered(store, mine, "1.2.40")
+        revision = store.open_reading("1.2.40", "test")
+        assert revision == 1 and store.set_state("1.2.40", 1, State.ANALYSING)
+        why = Dataset()
+        why.ReasonForCancellation = "wrong patient"
+        assert mine.request_cancel(uid, why, "RIS", "pacs") == ""
+        assert mine.retrieve(uid).ProcedureStepState == "CANCELED"
+        stopped = store.reading("1.2.40")
+        assert stopped.state is State.NOT_ANALYSED
+        assert stopped.reason.en == "RIS cancelled the order: wrong patient"
+        assert stopped.reason.zh == "RIS 取消了工作项：wrong patient"
+        assert not store.set_state("1.2.40", 1, State.COMPOSING)
+        assert store.reading("1.2.40") == stopped
+        assert "reading-withdrawn" in [event.what for event in store.events_of("1.2.40")]
+        store.reopen("1.2.40", 1, "zhang")
+        assert store.set_state("1.2.40", 1, State.ANALYSING)
+        assert withdrawn(store.engine, "1.2.40", 1) is None
+
+    def test_a_reading_is_stopped_before_it_is_begun(self, store: Store) -> None:
+        mine = worklist(store)
+        for study_uid in ("1.2.41", "1.2.42", "1.2.43"):
+            uid = self._ordered(store, mine, study_uid)
+            assert mine.request_cancel(uid, Dataset(), "RIS", "pacs") == ""
+        store.open_reading("1.2.41", "test")
+        assert withdrawn(store.engine, "1.2.41", 1) == Text(
+            en="RIS cancelled the order", zh="RIS 取消了工作项"
+        )
+        self._ordered(store, mine, "1.2.42")  # and is wanted after all
+        store.open_reading("1.2.42", "test")
+        assert withdrawn(store.engine, "1.2.42", 1) is None
+        with store.engine.begin() as db:
+            db.execute(update(withdrawals).values(at=1.0))
+        store.open_reading("1.2.43", "test")  # long after, when somebody else sent it
+        assert withdrawn(store.engine, "1.2.43", 1) is None
+
+    def test_what_others_want_is_read_though_an_order_is_cancelled(self, store: Store) -> None:
+        mine = worklist(store)
+        sent_here = self._ordered(store, mine, "1.2.44", fetched=False)
+        first = self._ordered(store, mine, "1.2.45")
+        second = self._ordered(store, mine, "1.2.45")
+        for study_uid in ("1.2.44", "1.2.45"):
+            store.open_reading(study_uid, "test")
+        for uid in (sent_here, first):
+            assert mine.request_cancel(uid, Dataset(), "RIS", "pacs") == ""
+            assert mine.retrieve(uid).ProcedureStepState == "CANCELED"
+        for study_uid in ("1.2.44", "1.2.45"):
+            assert store.reading(study_uid).state is State.PLANNING
+        store.set_state("1.2.45", 1, State.DELIVERING)
+        with pytest.raises(WorkitemRefused) as refused:
+            mine.request_cancel(second, Dataset(), "RIS", "pacs")
+        assert refused.value.code == 0xC313
+
+    def _ordered(
+        self, store: Store, mine: Worklist, study_uid: str, *, fetched: bool = True
+    ) -> str:
+        """A workitem that we have taken, whose images are here."""
+        uid, _ = mine.create(workitem(study_uid), "", "pacs")
+        mine.claim_due()
+        instance = Instance(
+            study_uid, f"{study_uid}.9", f"{study_uid}.9.1", CTImageStorage, Path("/in/1"), "a", 1,
+            "PACS",
+        )  # fmt: skip
+        store.record_instance(instance, Study(study_uid))
+        if fetched:
+            found = Found(FoundStudy(study_uid), (), ())
+            PullLedger(store).enter(found, RULE, "PACS")
+        with store.engine.begin() as db:
+            task = tasks.of(db, uid)
+            assert task is not None
+            tasks.move(db, task, tasks.Step.READING)
+        return uid
 
     def test_what_nobody_fetches_is_given_up(
         self, store: Store, monkeypatch: pytest.MonkeyPatch

@@ -15,7 +15,9 @@ from pacs_bridge.settings import Settings
 from pacs_bridge.store import Store, open_store
 from tests.e2e.analysed import Analyse, Run
 from tests.e2e.browser import Browser, forget, start_browser
+from tests.e2e.server import bright_model
 from tests.network.review_samples import SampleStudio
+from tests.unit.models.study.test_study import write_chest
 
 
 @pytest.fixture
@@ -34,9 +36,27 @@ def analyse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Analyse:
 
 @pytest.fixture(scope="session")
 def chest(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A simulated chest CT: 120 slices of 256 x 256."""
+    """A simulated chest CT, small but whole: 56 slices of 192 x 192, 2.5 mm apart."""
     folder = tmp_path_factory.mktemp("chest")
-    return write_series(make_phantom(3, slices=120, pixels=256), folder)
+    return write_series(make_phantom(3, slices=56, pixels=192, height_mm=140.0), folder)
+
+
+@pytest.fixture(scope="session")
+def coarse(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A drawn chest CT of 44 slices of 60 x 72, 4 mm apart."""
+    return write_chest(tmp_path_factory.mktemp("coarse"))
+
+
+@pytest.fixture(scope="session")
+def bright(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Settings whose one model reads a chest in a second."""
+    folder = tmp_path_factory.mktemp("bright")
+    settings = folder / "preread.toml"
+    settings.write_text(
+        f'[models]\nfolder = "{bright_model(folder)}"\nenabled = ["bright"]\ndevice = "cpu"\n',
+        encoding="utf-8",
+    )
+    return str(settings)
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +18,8 @@ import httpx
 from models.spec import CATALOG
 from models.training.seal import seal
 from pacs_bridge.store import Store, open_store
+from tests.patience import PATIENT_S, wait_for
+from tests.unit.models.made import write_bright_model
 
 MODEL = "lung_nodule_reference"
 
@@ -48,6 +50,12 @@ def sensitive_model(folder: Path, score_threshold: float) -> Path:
     return target.parent
 
 
+def bright_model(folder: Path, **changes: str) -> Path:
+    """The model "bright", which reads a study in a second; the folder for ``models.folders``."""
+    write_bright_model(folder / "models" / "bright", **changes)
+    return folder / "models"
+
+
 def write_config(
     folder: Path,
     *,
@@ -57,8 +65,13 @@ def write_config(
     more: str = "",
     quiet_s: float = 2,
     database: str = "",
+    enabled: str = "",
 ) -> Path:
-    """A preread.toml with everything inside ``folder``; ``more`` is appended."""
+    """A preread.toml with everything inside ``folder``; ``more`` is appended.
+
+    ``enabled`` is a model of the folder ``models``, on the CPU; empty: those that ship.
+    """
+    chosen = f'enabled = ["{enabled}"]\ndevice = "cpu"\nthreads = 1\n' if enabled else ""
     path = folder / "preread.toml"
     path.write_text(
         f"""
@@ -72,7 +85,7 @@ port = {dicom_port}
 [review]
 port = {page_port}
 [models]
-folders = ["{models}"]
+{chosen}folders = ["{models}"]
 [assembly]
 quiet_s = {quiet_s}
 {more}
@@ -115,6 +128,27 @@ def running_server(
         process.wait()
 
 
+def killed(config: Path, where: str) -> None:
+    """One life of the server, ended by itself in the step ``where``: -9 is nobody else's doing.
+
+    See :mod:`tests.e2e.killed_server`.
+    """
+    log = config.parent / f"killed-{where.replace(':', '-')}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.e2e.killed_server", "--config", str(config)],
+            stdout=output,
+            stderr=output,
+            env=os.environ | {"TCP_NODELAY": "1", "KILL_AFTER": where},
+        )
+    try:
+        ended = process.wait(180)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise AssertionError(f"never came to {where}:\n{log.read_text()}") from None
+    assert ended == -signal.SIGKILL, f"{where}:\n{log.read_text()}"
+
+
 def _healthy(url: str) -> bool:
     try:
         return httpx.get(url + "/healthz", timeout=5, trust_env=False).status_code == 200
@@ -123,9 +157,5 @@ def _healthy(url: str) -> bool:
 
 
 def wait_until(true: Callable[[], object], seconds: float, what: str) -> None:
-    """Until ``true()``; fails the test when it takes longer than ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds:g} s in vain for {what}")
-        time.sleep(0.1)
+    """Until ``true()``; fails the test when it takes longer than ``seconds``, a busy machine's."""
+    wait_for(true, what, max(seconds, PATIENT_S))

@@ -130,43 +130,44 @@ def test_seg_and_sr_name_the_same_findings(good: Path) -> None:
 
 
 def test_a_missing_and_a_truncated_slice_are_told_in_the_result(
-    analyse: Analyse, chest: list[Path], tmp_path: Path
+    analyse: Analyse, bright: str, coarse: list[Path], tmp_path: Path
 ) -> None:
-    folder = copied(chest, tmp_path / "hurt", but=(20,))
-    cut = folder / chest[70].name
-    cut.write_bytes(cut.read_bytes()[:-9000])
+    folder = copied(coarse, tmp_path / "hurt", but=(20,))
+    cut = folder / coarse[30].name
+    cut.write_bytes(cut.read_bytes()[:-3000])
     (folder / "note.txt").write_text("hello")
-    run = analyse(folder, "--json")
+    run = analyse(folder, "--json", "--config", bright)
     assert run.status == 0
     assert json.loads(run.out) == run.findings
     told = run.warnings()
     assert told["missing-slices"].startswith("2 slice(s)")
     assert cut.name in told["unreadable-file"]
     assert "note.txt" in told["not-dicom"]
-    assert run.findings["slice_count"] == 120
-    assert run.findings["spacing_mm"][0] == pytest.approx(2.5)
-    lost = {pydicom.dcmread(chest[n], stop_before_pixels=True).SOPInstanceUID for n in (20, 70)}
+    assert run.findings["slice_count"] == 44
+    assert run.findings["spacing_mm"][0] == pytest.approx(4.0)
+    lost = {pydicom.dcmread(coarse[n], stop_before_pixels=True).SOPInstanceUID for n in (20, 30)}
+    assert run.findings["findings"]
     for finding in run.findings["findings"]:
         assert not lost & set(finding["slices"])
 
 
 def test_copies_a_scout_and_another_series_are_told_in_the_result(
-    analyse: Analyse, chest: list[Path], tmp_path: Path
+    analyse: Analyse, bright: str, coarse: list[Path], tmp_path: Path
 ) -> None:
-    folder = copied(chest, tmp_path / "mixed")
-    edited(chest[30], folder / "AAA copy.dcm")
+    folder = copied(coarse, tmp_path / "mixed")
+    edited(coarse[30], folder / "AAA copy.dcm")
     scout = {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}
-    edited(chest[0], folder / "AAA scout.dcm", ImageOrientationPatient=list(CORONAL),
+    edited(coarse[0], folder / "AAA scout.dcm", ImageOrientationPatient=list(CORONAL),
            SliceThickness="500", **scout)  # fmt: skip
-    edited(chest[60], folder / "other.dcm", SeriesInstanceUID="1.2.3.4", **scout)
-    shutil.copy(chest[10], folder / "same file.dcm")
-    run = analyse(folder)
+    edited(coarse[20], folder / "other.dcm", SeriesInstanceUID="1.2.3.4", **scout)
+    shutil.copy(coarse[10], folder / "same file.dcm")
+    run = analyse(folder, "--config", bright)
     assert run.status == 0
     told = run.warnings()
     assert "exact copies" in told["duplicate-positions"]
-    assert "121 of 122" in told["inconsistent-images"]
+    assert "45 of 46" in told["inconsistent-images"]
     assert told["several-series"].startswith("the study has 2 series")
     assert told["same-instance-twice"].startswith("1 file(s)")
-    assert run.findings["slice_count"] == 120
+    assert run.findings["slice_count"] == 44
     for text in (told["duplicate-positions"], told["several-series"]):
         assert text in " ".join(run.out.split())

@@ -13,16 +13,24 @@ import pytest
 from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
 from pynetdicom import build_context
 
-from imaging.phantom import make_phantom
-from imaging.phantom_series import write_series
 from pacs_bridge.announced import Announcements
 from pacs_bridge.errors import UnknownStudy
 from pacs_bridge.states import State
-from tests.e2e.server import RunningServer, running_server, wait_until, write_config
+from tests.e2e.server import (
+    RunningServer,
+    bright_model,
+    running_server,
+    wait_until,
+    write_config,
+)
 from tests.network.announcing import AVAILABILITY, notification
 from tests.network.conftest import dcmtk
 from tests.network.orthanc import BINARY, Orthanc, free_port, running_orthanc
 from tests.network.senders import association
+from tests.unit.models.study.test_study import write_chest
+
+THIN = {"minimum_slices": "20\nmaximum_slice_mm = 5.0"}
+"""Added to the model's description."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             folder,
             dicom_port=dicom,
             page_port=page,
-            models=folder / "none",
+            models=bright_model(folder, **THIN),
+            enabled="bright",
             quiet_s=1,
             more=f"[assembly.source]\n{source}[[commitment.peers]]\n{source}"
             '[availability]\nae_titles = ["ORTHANC"]\n',
@@ -71,9 +80,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A small simulated chest, slices from the feet up."""
-    phantom = make_phantom(5, slices=90, pixels=160)
-    return write_series(phantom, tmp_path_factory.mktemp("phantom"))
+    """A coarse chest of 44 slices, from the feet up."""
+    return write_chest(tmp_path_factory.mktemp("chest"))
 
 
 def _study(path: Path) -> str:
@@ -87,16 +95,16 @@ def test_half_a_study_waits_and_a_late_image_makes_a_new_revision(
     study, late = _study(images[0]), images[-1]
     for path in images[:-1]:
         site.orthanc.upload(path)
-    site.send(images[:40])
-    waited = "counts 89 images, 40 are held"
+    site.send(images[:20])
+    waited = "counts 43 images, 20 are held"
     wait_until(lambda: waited in site.server.log.read_text(), 60, "the PACS to be asked")
     assert site.state(study) is State.RECEIVING
-    site.send(images[40:-1])
+    site.send(images[20:-1])
     wait_until(lambda: site.state(study) is State.AWAITING_SIGNATURE, 200, "the first reading")
     first = site.server.store.reading(study)
-    assert first.complete_because.en == "PACS ORTHANC counts 89 images, 89 are held"
+    assert first.complete_because.en == "PACS ORTHANC counts 43 images, 43 are held"
     assert first.report is not None
-    assert first.report.slice_count == 89
+    assert first.report.slice_count == 43
 
     site.orthanc.upload(late)
     site.send([late])
@@ -108,7 +116,7 @@ def test_half_a_study_waits_and_a_late_image_makes_a_new_revision(
     wait_until(read_again, 200, "the second reading")
     second = site.server.store.reading(study)
     assert second.report is not None
-    assert second.report.slice_count == 90
+    assert second.report.slice_count == 44
     assert second.report.uid_of("sr") != first.report.uid_of("sr")
     assert site.state(study, 1) is State.SUPERSEDED
     assert site.server.store.reading(study, 1).report == first.report

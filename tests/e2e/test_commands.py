@@ -7,10 +7,12 @@ import json
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from imaging.phantom import make_phantom
 from models.spec import CATALOG, read_spec
 from pacs_bridge.auth import verify_password
 from pacs_bridge.cli import main
@@ -154,9 +156,18 @@ def test_a_password_becomes_a_hash_that_fits(
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "whole", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["short", "whole"]
+)
 def test_the_demo_puts_sr_and_seg_into_the_stand_in_pacs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    whole: bool,
 ) -> None:
+    if not whole:  # a chest half as high, of fewer voxels
+        short = partial(make_phantom, slices=60, pixels=192, height_mm=150.0)
+        monkeypatch.setattr("pacs_bridge.demo.make_phantom", short)
     status, out, _ = _run(capsys, "demo", "--folder", str(tmp_path / "demo"), "--no-keep-running")
     assert status == 0, out
     assert "the PACS now holds of this study: CT, SEG, SR" in out

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import io
-import os
-import signal
-import subprocess
-import sys
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pydicom
 import pytest
 
-from imaging.phantom import make_phantom
-from imaging.phantom_series import write_series
 from imaging.report import FindingReview, Signature, Verdict
 from pacs_bridge.states import DeliveryState, State
 from pacs_bridge.store import Store, open_store
-from tests.e2e.server import running_server, sensitive_model, wait_until, write_config
+from tests.e2e.server import bright_model, killed, running_server, wait_until, write_config
 from tests.network.conftest import dcmtk
 from tests.network.orthanc import BINARY, Orthanc, free_port, running_orthanc
+from tests.unit.models.study.test_study import write_chest
 
 BEFORE_SIGNING = (
     "judge_complete",
@@ -35,24 +31,6 @@ BEFORE_SIGNING = (
     "await_signature",
 )
 AFTER_SIGNING = ("compose:final", "deliver:final", "finish")
-
-
-def _killed(config: Path, where: str) -> None:
-    """One life of the server, ended by itself in the step ``where``: -9 is nobody else's doing."""
-    log = config.parent / f"killed-{where.replace(':', '-')}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.e2e.killed_server", "--config", str(config)],
-            stdout=output,
-            stderr=output,
-            env=os.environ | {"TCP_NODELAY": "1", "KILL_AFTER": where},
-        )
-    try:
-        ended = process.wait(180)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        pytest.fail(f"never came to {where}:\n{log.read_text()}")
-    assert ended == -signal.SIGKILL, f"{where}:\n{log.read_text()}"
 
 
 def _objects(orthanc: Orthanc, study_uid: str) -> list[pydicom.Dataset]:
@@ -72,12 +50,20 @@ def _state(store: Store, study_uid: str) -> State:
 
 
 @pytest.mark.timeout(900)
-def test_a_server_killed_in_every_step_leaves_one_result(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("before_signing", "after_signing"),
+    [
+        (("analyse", "deliver:preliminary", "update_delivery"), ("compose:final",)),
+        pytest.param(BEFORE_SIGNING, AFTER_SIGNING, marks=pytest.mark.slow),
+    ],
+    ids=["the-dearest-steps", "every-step"],
+)
+def test_a_server_killed_in_a_step_leaves_one_result(
+    tmp_path: Path, before_signing: Sequence[str], after_signing: Sequence[str]
 ) -> None:
     if BINARY is None:
         pytest.skip("no Orthanc here: apt-get install orthanc orthanc-dicomweb")
-    files = write_series(make_phantom(3, slices=100, pixels=192), tmp_path / "phantom")
+    files = write_chest(tmp_path / "chest")
     study_uid = str(pydicom.dcmread(files[0], stop_before_pixels=True).StudyInstanceUID)
     dicom, page = free_port(), free_port()
     with running_orthanc(tmp_path / "orthanc", dicom) as orthanc:
@@ -85,7 +71,8 @@ def test_a_server_killed_in_every_step_leaves_one_result(
             tmp_path,
             dicom_port=dicom,
             page_port=page,
-            models=sensitive_model(tmp_path, 0.02),
+            models=bright_model(tmp_path),
+            enabled="bright",
             quiet_s=1,
             more=f'[[destinations]]\nname = "Orthanc"\nae_title = "ORTHANC"\nhost = "127.0.0.1"\n'
             f"port = {orthanc.dicom_port}\nfirst_wait_s = 0.5\n",
@@ -95,8 +82,8 @@ def test_a_server_killed_in_every_step_leaves_one_result(
                 "storescu", "-aec", "PREREAD", "127.0.0.1", str(dicom), "+sd", str(files[0].parent)
             )
             assert sent.returncode == 0, sent.stderr
-        for where in BEFORE_SIGNING:
-            _killed(config, where)
+        for where in before_signing:
+            killed(config, where)
         store = open_store(f"sqlite:///{tmp_path / 'data' / 'preread.sqlite'}")
         with running_server(config, page) as server:
             wait_until(
@@ -119,8 +106,8 @@ def test_a_server_killed_in_every_step_leaves_one_result(
             name="Li^Si", organization="County Hospital", signed_at=datetime.now(UTC)
         )
         store.sign(study_uid, 1, signature, "test")
-        for where in AFTER_SIGNING:
-            _killed(config, where)
+        for where in after_signing:
+            killed(config, where)
         with running_server(config, page):
             wait_until(lambda: _state(store, study_uid) is State.FINAL, 60, "the final report")
             wait_until(lambda: _settled(store, study_uid, 4), 60, "the final deliveries")

@@ -219,10 +219,8 @@ def test_whose_python_runs_stands_in_the_audit_trail(
     (folder / "own.py").write_text("x = 1\n")
     page = free_port()
     config = write_config(
-        tmp_path, dicom_port=free_port(), page_port=page, models=tmp_path / "models",
-    )  # fmt: skip
-    text = config.read_text().replace("[models]", '[models]\nenabled = ["bright"]\nthreads = 1')
-    config.write_text(text)
+        tmp_path, dicom_port=free_port(), page_port=page, models=folder.parent, enabled="bright"
+    )
     verify = ["models", "verify", "bright", "--runtime", "onnx", "--config", str(config)]
     assert main([*verify, "--trust-code"]) == 0
     assert f"trusted: {folder / 'own.py'}" in capsys.readouterr().out

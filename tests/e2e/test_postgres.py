@@ -8,16 +8,15 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from imaging.phantom import make_phantom
-from imaging.phantom_series import write_series
 from imaging.report import Signature
 from pacs_bridge.errors import UnknownStudy
 from pacs_bridge.states import State
 from pacs_bridge.store import Store
 from tests.contract.postgresql import new_database, running_postgresql
-from tests.e2e.server import running_server, wait_until, write_config
+from tests.e2e.server import bright_model, killed, running_server, wait_until, write_config
 from tests.network.conftest import dcmtk
 from tests.network.orthanc import free_port
+from tests.unit.models.study.test_study import write_chest
 
 
 def _state(store: Store, study_uid: str) -> State:
@@ -29,7 +28,7 @@ def _state(store: Store, study_uid: str) -> State:
 
 @pytest.mark.timeout(400)
 def test_a_study_is_read_signed_and_finished_on_postgresql(tmp_path: Path) -> None:
-    files = write_series(make_phantom(4, slices=90, pixels=160), tmp_path / "phantom")
+    files = write_chest(tmp_path / "chest")
     study = str(pydicom.dcmread(files[0], stop_before_pixels=True).StudyInstanceUID)
     dicom, page = free_port(), free_port()
     with running_postgresql() as cluster:
@@ -38,16 +37,15 @@ def test_a_study_is_read_signed_and_finished_on_postgresql(tmp_path: Path) -> No
             tmp_path,
             dicom_port=dicom,
             page_port=page,
-            models=tmp_path / "none",
+            models=bright_model(tmp_path),
+            enabled="bright",
             quiet_s=1,
             database=url,
         )
         with running_server(config, page, database=url) as server:
             sent = dcmtk("storescu", "-aec", "PREREAD", "127.0.0.1", str(dicom), *map(str, files))
             assert sent.returncode == 0, sent.stderr
-            wait_until(lambda: _state(server.store, study) is State.ANALYSING, 60, "the analysis")
-            server.process.kill()  # in the middle of the analysis
-            server.process.wait()
+        killed(config, "analyse")
         with running_server(config, page, database=url) as server:
             wait_until(
                 lambda: _state(server.store, study) is State.AWAITING_SIGNATURE, 200, "the reading"

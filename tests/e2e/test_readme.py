@@ -14,15 +14,18 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
 from imaging.phantom_abdomen import make_abdomen
 from imaging.phantom_series import write_series
 from pacs_bridge.settings import load_settings
+from tests.e2e.server import bright_model
 from tests.follow_up import NOW, RIGHT, THEN, write_examination
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,20 +105,37 @@ def test_blocks_that_are_not_run_still_name_real_commands() -> None:
                 assert program in ("docker", "export"), command
 
 
-def preread(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+def preread(
+    arguments: list[str], folder: Path, more: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pacs_bridge.cli", *arguments]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PREREAD_")}
-    environment["PYTHONPATH"] = str(ROOT)
+    environment |= {"PYTHONPATH": str(ROOT), **more}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True,
         timeout=400, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
 
 
+def findings_of(folder: Path) -> dict[str, Any]:
+    """findings.json of a folder of results."""
+    found: dict[str, Any] = json.loads((folder / "findings.json").read_text(encoding="utf-8"))
+    return found
+
+
 def test_commands_run_and_do_what_the_text_says(tmp_path: Path) -> None:
-    write_examination(tmp_path / "study", NOW, {RIGHT: 16.0})
-    write_examination(tmp_path / "earlier", THEN, {RIGHT: 12.0}, shift_mm=(4.0, -6.0, 9.0))
+    short = 64  # slices
+    write_examination(tmp_path / "study", NOW, {RIGHT: 16.0}, slices=short)
+    write_examination(
+        tmp_path / "earlier", THEN, {RIGHT: 12.0}, shift_mm=(4.0, -6.0, 9.0), slices=short
+    )
     write_series(make_abdomen(1, slice_mm=4.0), tmp_path / "abdomen")
+    # the model that ships reads the first command's study; two more readings prove no more of it
+    light = {
+        "PREREAD_MODELS__FOLDER": str(bright_model(tmp_path / "light")),
+        "PREREAD_MODELS__ENABLED": '["bright"]',
+    }
+    first: dict[str, Any] = {}
     ran = []
     for block in blocks():
         if block.kind not in ("console", "bash") or block.not_run:
@@ -124,7 +144,7 @@ def test_commands_run_and_do_what_the_text_says(tmp_path: Path) -> None:
             words, _, target = command.partition(" > ")
             program, *arguments = shlex.split(words)
             assert program == "preread", f"{command}: only preread's own commands are run here"
-            done = preread(arguments, tmp_path)
+            done = preread(arguments, tmp_path, light if "--prior" in arguments else {})
             # doctor says 1 when something is bad here, such as the example's PACS not answering
             allowed = (0, 1) if arguments[0] == "doctor" else (0,)
             assert done.returncode in allowed, f"{command}\n{done.stdout}\n{done.stderr}"
@@ -132,23 +152,27 @@ def test_commands_run_and_do_what_the_text_says(tmp_path: Path) -> None:
             if target:
                 (tmp_path / target.strip()).write_text(done.stdout, encoding="utf-8")
             ran.append(arguments[0])
+            if not first and arguments[0] == "analyse":
+                first = findings_of(tmp_path / "result")
     assert {"analyse", "schema", "models", "settings", "doctor"} <= set(ran)
 
     named = re.search(r"`result/` then holds (.*?), a versioned contract", README, re.DOTALL)
     assert named
     for name in re.findall(r"`([\w.]+)`", named[1]):
         assert (tmp_path / "result" / name).stat().st_size > 0, name
-    report = json.loads((tmp_path / "result" / "findings.json").read_text(encoding="utf-8"))
+    compared = findings_of(tmp_path / "result")
     keys = re.search(r"Every finding has (.*?); the report", README, re.DOTALL)
     assert keys
     wanted = re.findall(r"`(\w+)`", keys[1])
     assert len(wanted) >= 10
-    assert report["findings"], "the 16 mm nodule of the simulated chest was not found"
-    assert [c["study_date"] for c in report["comparisons"]] == [THEN]
-    for finding in report["findings"]:
-        assert not [key for key in wanted if key not in finding]
-    assert "warnings" in report
-    abdomen = json.loads((tmp_path / "pancreas" / "findings.json").read_text(encoding="utf-8"))
+    assert [c["study_date"] for c in compared["comparisons"]] == [THEN]
+    for report in (first, compared):
+        assert report["findings"], "the 16 mm nodule of the simulated chest was not found"
+        for finding in report["findings"]:
+            assert not [key for key in wanted if key not in finding]
+        assert "warnings" in report
+    assert first["model"]["name"] == "lung_nodule_reference"
+    abdomen = findings_of(tmp_path / "pancreas")
     assert abdomen["findings"] == [] and abdomen["gland"]["places_shown"]
     assert (tmp_path / "pancreas" / "rtstruct.dcm").stat().st_size > 0
 

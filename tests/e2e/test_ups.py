@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,16 +17,19 @@ from pydicom.dataset import Dataset
 from websockets.sync.client import ClientConnection, connect
 
 from imaging.identity import derive_uid
-from tests.e2e.server import RunningServer, running_server, write_config
+from pacs_bridge.errors import UnknownStudy
+from pacs_bridge.states import State
+from pacs_bridge.store import Reading
+from pacs_bridge.ups.event import EVERY
+from tests.e2e.server import RunningServer, bright_model, running_server, write_config
 from tests.network.orthanc import BINARY, Orthanc, free_port, running_orthanc
 from tests.network.review_site import HASH
 from tests.network.ups_site import JSON, heard
+from tests.patience import wait_for
 from tests.unit.imaging.synthetic import make_images, write
-from tests.unit.models.made import CHEST_MM, chest, chest_grid, write_bright_model
+from tests.unit.models.made import CHEST_MM, chest, chest_grid
 from tests.unit.models.study.test_study import BALLS
 from tests.workitems import workitem
-
-MODELS = '[models]\nfolder = "{folder}"\nenabled = ["bright"]\nthreads = 1\ndevice = "cpu"'
 
 
 @dataclass
@@ -59,16 +63,43 @@ class Site:
         return study_uid, write(self.folder / name, images)
 
     def order(self, study_uid: str, files: list[Path]) -> str:
-        """A workitem over these images, which the PACS watches; its URL."""
+        """A workitem over these images; its URL."""
         heads = [pydicom.dcmread(path, stop_before_pixels=True) for path in files]
         images = {str(head.SOPInstanceUID): str(head.SOPClassUID) for head in heads}
         body = workitem(study_uid, images=images).to_json().encode()
         with self.pacs() as pacs:
             made = pacs.post("/workitems", content=body, headers=JSON)
             assert made.status_code == 201, made.text
-            url = made.headers["Location"]
-            assert pacs.post(f"{url}/subscribers/PACS").status_code == 201
-        return str(url)
+        return str(made.headers["Location"])
+
+    def watch(self) -> None:
+        """The PACS asks to be told of every workitem, before there is one.
+
+        To watch a single one it could ask only after it was made, when a quick server may
+        already have told how it began.
+        """
+        with self.pacs() as pacs:
+            assert pacs.post(f"/workitems/{EVERY}/subscribers/PACS").status_code == 201
+
+    def reading(self, study_uid: str) -> Reading | None:
+        """The study's reading, where there is one."""
+        with suppress(UnknownStudy):
+            return self.server.store.reading(study_uid)
+        return None
+
+    def begun(self, study_uid: str) -> None:
+        """Until the study is being read; asked often, since a quick server may soon be done."""
+        wait_for(lambda: self.reading(study_uid), f"a reading of {study_uid}")
+
+    def until(self, study_uid: str, state: State) -> Reading:
+        """The study's reading, once it is in a state."""
+
+        def there() -> bool:
+            reading = self.reading(study_uid)
+            return reading is not None and reading.state is state
+
+        wait_for(there, f"{study_uid} to become {state}")
+        return self.server.store.reading(study_uid)
 
     def get(self, url: str) -> Dataset:
         with self.pacs() as pacs:
@@ -97,7 +128,7 @@ def until_ended(channel: ClientConnection, url: str) -> list[str]:
         if report.EventTypeID == 3:
             (item,) = report.ProcedureStepProgressInformationSequence
             told.append(str(item.ProcedureStepProgressDescription))
-        else:
+        elif "ProcedureStepState" in report:
             told.append(str(report.ProcedureStepState))
     return told
 
@@ -107,7 +138,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     if BINARY is None:
         pytest.skip("no Orthanc here: apt-get install orthanc orthanc-dicomweb")
     folder = tmp_path_factory.mktemp("ups")
-    write_bright_model(folder / "models" / "bright")
     dicom, port = free_port(), free_port()
     with running_orthanc(folder / "orthanc", dicom) as orthanc:
         pacs = f'ae_title = "ORTHANC"\nhost = "127.0.0.1"\nport = {orthanc.dicom_port}\n'
@@ -118,16 +148,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             f'[[machines]]\nname = "pacs"\npassword_hash = "{HASH}"\nmay = ["read", "order"]\n'
         )
         config = write_config(
-            folder, dicom_port=dicom, page_port=port, models=folder / "none", more=more, quiet_s=1
-        )
-        text = config.read_text(encoding="utf-8")
-        folders = f'[models]\nfolders = ["{folder / "none"}"]'
-        assert folders in text
-        config.write_text(
-            text.replace(folders, MODELS.format(folder=folder / "models")), encoding="utf-8"
-        )
+            folder, dicom_port=dicom, page_port=port, models=bright_model(folder),
+            enabled="bright", more=more, quiet_s=1,
+        )  # fmt: skip
         with running_server(config, port) as server:
-            yield Site(orthanc, server, folder, config, port)
+            made = Site(orthanc, server, folder, config, port)
+            made.watch()
+            yield made
 
 
 @pytest.mark.timeout(400)
@@ -190,6 +217,28 @@ def test_what_suits_no_model_is_cancelled_with_the_reason(site: Site) -> None:
     (item,) = site.get(url).ProcedureStepProgressInformationSequence
     assert "8 slices, at least 20 are needed" in item.ReasonForCancellation
     assert item.ProcedureStepDiscontinuationReasonCodeSequence[0].CodeValue == "110522"
+
+
+@pytest.mark.timeout(300)
+def test_what_is_cancelled_while_it_is_read_is_stopped_and_nothing_is_sent(site: Site) -> None:
+    study_uid, files = site.study("cancelled")
+    for path in files:
+        site.orthanc.upload(path)
+    why = Dataset()
+    why.ReasonForCancellation = "wrong patient"
+    with site.channel() as channel, site.pacs() as pacs:
+        url = site.order(study_uid, files)
+        site.begun(study_uid)
+        asked = pacs.post(f"{url}/cancelrequest", content=why.to_json().encode(), headers=JSON)
+        assert asked.status_code == 202, asked.text
+        assert until_ended(channel, url)[-1] == "CANCELED"
+    (item,) = site.get(url).ProcedureStepProgressInformationSequence
+    assert item.ReasonForCancellation == "wrong patient"
+    reading = site.until(study_uid, State.NOT_ANALYSED)
+    assert reading.reason.en == "pacs cancelled the order: wrong patient"
+    assert site.server.store.deliveries_of(study_uid) == []
+    found = site.orthanc.find("Series", {"StudyInstanceUID": study_uid, "Modality": "SR"})
+    assert found == []
 
 
 @pytest.mark.slow

@@ -23,13 +23,14 @@ from pacs_bridge.inbox import Inbox
 from pacs_bridge.settings import CommitmentSettings, ListenerSettings, PeerSettings
 from pacs_bridge.store import Store
 from tests.network.senders import association
+from tests.patience import PATIENT_S
 from tests.unit.pacs_bridge.made import command, ct, encoded
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 DataPath = Literal["own", "pynetdicom"]
 
 
-def eventually(true: Callable[[], bool], seconds: float = 15.0) -> None:
+def eventually(true: Callable[[], bool], seconds: float = PATIENT_S) -> None:
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until, "it did not happen in time"

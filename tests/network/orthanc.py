@@ -21,6 +21,8 @@ from typing import Any
 
 import httpx
 
+from tests.patience import PATIENT_S
+
 BINARY = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin")
 DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
@@ -52,7 +54,7 @@ class Orthanc:
 
     def get(self, path: str) -> Any:
         """What its REST API says at ``path``."""
-        answer = httpx.get(self.http + path, timeout=30, trust_env=False)
+        answer = httpx.get(self.http + path, timeout=PATIENT_S, trust_env=False)
         answer.raise_for_status()
         return answer.json()
 
@@ -65,7 +67,7 @@ class Orthanc:
 
     def delete(self, path: str) -> None:
         """Delete what lies at ``path``."""
-        httpx.delete(self.http + path, timeout=30, trust_env=False).raise_for_status()
+        httpx.delete(self.http + path, timeout=PATIENT_S, trust_env=False).raise_for_status()
 
     def upload(self, path: Path) -> dict[str, Any]:
         """Put one DICOM file in by HTTP."""
@@ -93,9 +95,11 @@ class Orthanc:
 
 @contextmanager
 def running_orthanc(
-    folder: Path, preread_port: int, preread_ae: str = "PREREAD"
+    folder: Path, preread_port: int, preread_ae: str = "PREREAD", **settings: Any
 ) -> Iterator[Orthanc]:
     """Start Orthanc with its files in ``folder``; it knows us as modality PREREAD.
+
+    ``settings`` of its own are taken besides.
 
     Raises:
         RuntimeError: it did not come up in 60 seconds; the message has its log.
@@ -121,6 +125,7 @@ def running_orthanc(
         "StableAge": 1,
         "Plugins": plugins,
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+        **settings,
     }
     (folder / "storage").mkdir(parents=True, exist_ok=True)
     (folder / "orthanc.json").write_text(json.dumps(configuration))
@@ -134,7 +139,7 @@ def running_orthanc(
         )
     orthanc = Orthanc(f"http://127.0.0.1:{http}", dicom, process)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENT_S
         while True:
             try:
                 orthanc.get("/system")

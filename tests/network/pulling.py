@@ -107,7 +107,9 @@ def rule_for(orthanc: Orthanc, method: str = "c-move", **values: Any) -> PullSet
     given: dict[str, Any] = {"name": "chest", "method": method, "settle_minutes": 0} | values
     if method == "dicomweb":
         assert DICOMWEB.exists()
-        given["dicomweb_url"] = f"{orthanc.http}/dicom-web"
+        given |= {
+            "dicomweb_url": f"{orthanc.http}/dicom-web", "dicomweb_ae_title": "PACS WEB",
+        }  # fmt: skip
     else:
         given["source"] = {
             "ae_title": orthanc.ae_title, "host": "127.0.0.1", "port": orthanc.dicom_port,

@@ -74,8 +74,8 @@ def store_command(
 class RawPeer:
     """A connection to a listener on the loopback."""
 
-    def __init__(self, port: int, timeout_s: float = 10) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
+    def __init__(self, port: int, timeout_s: float = 10, address: str = "127.0.0.1") -> None:
+        self.socket = socket.create_connection((address, port), timeout=timeout_s)
 
     def send(self, *parts: bytes) -> None:
         self.socket.sendall(b"".join(parts))
@@ -141,3 +141,15 @@ def raw_peer(port: int, *arguments: Any, **more: Any) -> Iterator[RawPeer]:
     with RawPeer(port) as peer:
         peer.associate(*arguments, **more)
         yield peer
+
+
+def rejection(port: int, **more: Any) -> tuple[int, int, int] | None:
+    """Result, source and reason of the rejection of an association; None: it is accepted.
+
+    By hand: pynetdicom's requestor takes one that comes at once for a lost connection.
+    """
+    with RawPeer(port) as peer:
+        peer.send(association_request(**more))
+        kind, body = peer.receive()
+        assert kind in (AC, RJ), (kind, body)
+        return (body[1], body[2], body[3]) if kind == RJ else None

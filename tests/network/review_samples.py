@@ -30,6 +30,7 @@ from imaging.report import (
     Stage,
     Verdict,
 )
+from pacs_bridge.deliver import Courier
 from pacs_bridge.delivery.ledger import DeliveryLedger
 from pacs_bridge.delivery.standing import DestinationState
 from pacs_bridge.errors import UnknownStudy
@@ -395,3 +396,11 @@ class SampleStudio:
         """Keep that it was asked for."""
         with self._lock:
             self.retried.append((sop_instance_uid, destination, who))
+
+    def set_aside(self, destination: str, sop_instance_uid: str, who: str, reason: str) -> int:
+        """As the server does."""
+        courier = Courier(self.store, (), "PREREAD")
+        if not sop_instance_uid:
+            return courier.set_aside_all(destination, who, reason)
+        courier.set_aside(sop_instance_uid, destination, who, reason)
+        return 1

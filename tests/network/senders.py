@@ -17,6 +17,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import PresentationContext
 
+from pacs_bridge.dimse.peer import keep_answers
 from pacs_bridge.inbox import Inbox
 
 
@@ -32,6 +33,7 @@ def association(
     ae.acse_timeout = ae.dimse_timeout = ae.connection_timeout = 30
     contexts = contexts or [build_context(CTImageStorage, [ExplicitVRLittleEndian])]
     made = ae.associate("127.0.0.1", port, contexts=contexts, ae_title=called)
+    keep_answers(made)
     try:
         yield made
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind,
@@ -31,6 +32,7 @@ class SmallArchive:
         images: its files.
         counts: it says how many images a study or series has.
         image_level: it answers C-FIND and C-GET at IMAGE level.
+        image_retrieval: it answers C-GET at IMAGE level.
         thickness: it tells SliceThickness.
         lose: images that C-GET claims to have sent and doesn't.
     """
@@ -38,6 +40,7 @@ class SmallArchive:
     images: list[Dataset]
     counts: bool = True
     image_level: bool = True
+    image_retrieval: bool = True
     thickness: bool = False
     lose: int = 0
     asked: list[str] = field(default_factory=list)
@@ -79,8 +82,8 @@ class SmallArchive:
         level = str(keys.QueryRetrieveLevel)
         with self._lock:
             self.asked.append(f"get {level}")
-        if level == "IMAGE" and not self.image_level:
-            yield 0
+        if level == "IMAGE" and not (self.image_level and self.image_retrieval):
+            yield 1
             yield 0xA900, None
             return
         images = self._matching(keys, level)
@@ -101,15 +104,25 @@ class SmallArchive:
         return found
 
 
+def _at_once(event: evt.Event) -> None:
+    """Send what is small, too, without waiting for more."""
+    transport: Any = event.assoc.dul.socket
+    transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 @contextmanager
-def small_archive(archive: SmallArchive) -> Iterator[SmallArchive]:
-    """Run it; it is called ARCHIVE."""
+def small_archive(archive: SmallArchive, port: int = 0) -> Iterator[SmallArchive]:
+    """Run it, at a free port or a given one; it is called ARCHIVE."""
     ae = AE("ARCHIVE")
     ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
     ae.add_supported_context(StudyRootQueryRetrieveInformationModelGet)
-    ae.add_supported_context(CTImageStorage, ExplicitVRLittleEndian, scu_role=True, scp_role=True)
-    handlers: list[Any] = [(evt.EVT_C_FIND, archive.find), (evt.EVT_C_GET, archive.get)]
-    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+    for kind in (CTImageStorage, SecondaryCaptureImageStorage):
+        ae.add_supported_context(kind, ExplicitVRLittleEndian, scu_role=True, scp_role=True)
+    handlers: list[Any] = [
+        (evt.EVT_CONN_OPEN, _at_once), (evt.EVT_C_FIND, archive.find),
+        (evt.EVT_C_GET, archive.get),
+    ]  # fmt: skip
+    server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
     assert server is not None
     archive.settings = PeerSettings(
         ae_title="ARCHIVE", host="127.0.0.1", port=server.server_address[1]

@@ -10,6 +10,7 @@ from pydicom.uid import generate_uid
 from pynetdicom import build_context
 
 from pacs_bridge.announced import Announcements, availability_service
+from pacs_bridge.announced.service import read_notification
 from pacs_bridge.dimse.listener import Listener
 from pacs_bridge.inbox import Inbox
 from pacs_bridge.settings import ListenerSettings
@@ -55,6 +56,18 @@ def test_what_an_archive_has_is_kept(
     assert missing.sop_instance_uid == there.SOPInstanceUID
     assert (missing.series_uid, missing.retrieve_ae) == (there.SeriesInstanceUID, "PACS\\PACS2")
     assert missing.told_by == "PACS"
+
+
+def test_what_is_told_again_is_not_new(store: Store) -> None:
+    first, second = ct(), ct()
+    second.StudyInstanceUID = first.StudyInstanceUID
+    ledger = Announcements(store)
+    alone, both = (
+        read_notification(notification(*images), "PACS") for images in ((first,), (first, second))
+    )
+    assert [ledger.keep(told) for told in (alone, alone, both, both)] == [1, 0, 1, 0]
+    (other,) = read_notification(notification(ct()), "PACS")
+    assert ledger.keep([other]) == 1
 
 
 def test_a_notification_without_a_name_is_kept_too(hearing: Listener, studies: list[str]) -> None:

@@ -23,6 +23,7 @@ from pacs_bridge.dimse.commitment import (
     request_dataset,
 )
 from pacs_bridge.dimse.listener import Listener
+from pacs_bridge.dimse.peer import keep_answers
 from pacs_bridge.inbox import Inbox
 from pacs_bridge.sections import ListenerTlsSettings, TlsSettings
 from pacs_bridge.settings import CommitmentSettings, ListenerSettings, PeerSettings
@@ -109,6 +110,7 @@ def test_a_peer_that_goes_on_sending_is_not_disturbed(
             "127.0.0.1", listener.port, contexts=contexts, ae_title="PREREAD",
             evt_handlers=[(evt.EVT_N_EVENT_REPORT, asker.take)],
         )  # fmt: skip
+        keep_answers(sender)
         dataset = request_dataset("1.2.5", references)
         answer, _ = sender.send_n_action(dataset, 1, COMMITMENT_CLASS, COMMITMENT_INSTANCE)
         assert answer.Status == 0x0000

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from pydicom.uid import CTImageStorage
 from pynetdicom import AE, build_context, build_role, evt
+from pynetdicom.pdu import A_ASSOCIATE_RJ
 
 from imaging.objects import (
     make_encapsulated_pdf,
@@ -32,6 +34,7 @@ from pacs_bridge.conformance.web import WEB, WEBSOCKET, resources
 from pacs_bridge.custody import Keeper
 from pacs_bridge.custody.keeper import _Teller
 from pacs_bridge.dicomweb.server import create_dicomweb
+from pacs_bridge.dimse.accepted import REFUSALS
 from pacs_bridge.dimse.commitment import (
     CommitmentResult,
     Reference,
@@ -40,7 +43,8 @@ from pacs_bridge.dimse.commitment import (
 )
 from pacs_bridge.dimse.listener import Listener
 from pacs_bridge.dimse.peer import Peer
-from pacs_bridge.dimse.retrieve import Retriever, Wanted
+from pacs_bridge.dimse.receiver.negotiation import rejection
+from pacs_bridge.dimse.retrieve import FETCHED_CLASSES, Retriever, Wanted
 from pacs_bridge.errors import PeerError
 from pacs_bridge.inbox import Inbox
 from pacs_bridge.settings import (
@@ -163,7 +167,7 @@ def _every_call(port: int) -> Iterator[tuple[str, str, Callable[[], Any]]]:
     yield "Storage", "C-STORE", lambda: Peer(peer, "PREREAD", 5.0).store(results)
     yield "Query/Retrieve", "C-FIND", lambda: Peer(peer, "PREREAD", 5.0).series("1.2.3")
     yield "Query/Retrieve", "C-MOVE", lambda: retriever.move(wanted)
-    yield "Query/Retrieve", "C-GET", lambda: retriever.get(wanted, lambda *_, **__: None)
+    yield "Query/Retrieve", "C-GET", lambda: _get_each(retriever, wanted)
     yield (
         "Storage Commitment",
         "N-ACTION, N-EVENT-REPORT",
@@ -174,6 +178,12 @@ def _every_call(port: int) -> Iterator[tuple[str, str, Callable[[], Any]]]:
         "N-EVENT-REPORT",
         lambda: _Teller(peer, "PREREAD", 5.0).tell(CommitmentResult("1.2.5", (reference,))),
     )
+
+
+def _get_each(retriever: Retriever, wanted: Wanted) -> None:
+    for kinds in FETCHED_CLASSES.values():
+        with suppress(PeerError):
+            retriever.get(replace(wanted, sop_classes=kinds), lambda *_, **__: None)
 
 
 def test_we_propose_every_row_and_nothing_else() -> None:
@@ -284,6 +294,16 @@ def test_the_command_prints_it(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert services_table() in printed and "| AE title | READER2 |" in printed
 
 
+def test_every_reason_of_a_rejection_is_one_of_the_standards() -> None:
+    for refusal in REFUSALS:
+        answer = A_ASSOCIATE_RJ()
+        answer.decode(rejection(refusal))
+        assert "reserved" not in answer.reason_str.lower(), refusal
+        assert (answer.result, answer.source, answer.reason_diagnostic) == (
+            refusal.result, refusal.source, refusal.diagnostic,
+        )  # fmt: skip
+
+
 def test_the_statement_says_what_is_in_force() -> None:
     settings = Settings.model_validate(
         {
@@ -292,6 +312,9 @@ def test_the_statement_says_what_is_in_force() -> None:
                 "calling_addresses": ["10.1.0.0/16"],
             },
             "commitment": {"peers": [{"ae_title": "CT1", "host": "ct", "port": 104}]},
+            "pull": [
+                {"name": "new", "method": "dicomweb", "dicomweb_url": "https://u:secret@a/dicom-web"}
+            ],
             "destinations": [
                 {"name": "main", "ae_title": "PACS", "host": "p", "port": 104, "accepts": ["PDF"]}
             ],
@@ -303,10 +326,17 @@ def test_the_statement_says_what_is_in_force() -> None:
         "| Port | 4242 |",
         "| Storage commitment for | CT1 |",
         "| Results go to | main (PDF) |",
+        "| destinations | PACS | p | 104 | no | results of main: PDF |",
+        "| commitment.peers | CT1 | ct | 104 | no | reports of storage commitment |",
+        "| pull.dicomweb_url | - | https://a/dicom-web | - | - | studies of the rule new |",
+        "| Label Map Segmentation Storage | 1.2.840.10008.5.1.4.1.1.66.7 |",
+        "| Nuclear Medicine Image Storage (Retired) | 1.2.840.10008.5.1.4.1.1.5 |",
+        "  - A.4.4 Configuration",
         "| From which addresses | listener.calling_addresses | 10.1.0.0/16 |",
         "| CT Image Storage | 1.2.840.10008.5.1.4.1.1.2 |",
     ):
         assert line in statement, line
+    assert "secret" not in statement
     sections = [line for line in statement.splitlines() if line.startswith("## ")]
     assert [line.split()[1] for line in sections] == [
         "A.1",

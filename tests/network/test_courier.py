@@ -11,6 +11,7 @@ from pacs_bridge.settings import DestinationSettings
 from pacs_bridge.states import DeliveryState
 from pacs_bridge.store import Delivery, Store
 from tests.network.orthanc import Orthanc, free_port
+from tests.patience import PATIENT_S
 from tests.unit.pacs_bridge.made import ct, saved
 
 
@@ -24,7 +25,7 @@ def destination(name: str, port: int) -> DestinationSettings:
 def deliver(store: Store, courier: Courier, study_uid: str) -> dict[tuple[str, str], Delivery]:
     """Run the courier until nothing waits."""
     courier.start()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENT_S
     while any(d.state is DeliveryState.WAITING for d in store.deliveries_of(study_uid)):
         assert time.monotonic() < deadline, store.deliveries_of(study_uid)
         time.sleep(0.05)

@@ -35,11 +35,12 @@ from tests.network.archive import (
 )
 from tests.network.orthanc import Orthanc, free_port
 from tests.network.senders import association
+from tests.patience import PATIENT_S
 
 SENT, DELIVERED, GIVEN_UP = DeliveryState.SENT, DeliveryState.DELIVERED, DeliveryState.GIVEN_UP
 
 
-def wait_for(true: Callable[[], bool], seconds: float = 20) -> None:
+def wait_for(true: Callable[[], bool], seconds: float = PATIENT_S) -> None:
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until, "it did not happen in time"

@@ -21,6 +21,7 @@ from pacs_bridge.store import Delivery, Store
 from tests.network.archive import archive, destination, entered, row_of
 from tests.network.orthanc import Orthanc
 from tests.network.scripted_peer import peer_at, scp
+from tests.patience import PATIENT_S
 
 WAITING = DeliveryState.WAITING
 
@@ -32,7 +33,7 @@ def delivered(
     courier = Courier(store, [there], "PREREAD")
     image, _ = entered(courier, folder, **changes)
     courier.start()
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENT_S
     while row_of(store, image, there.name).state is WAITING:
         assert time.monotonic() < until, row_of(store, image, there.name)
         time.sleep(0.02)

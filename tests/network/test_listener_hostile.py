@@ -26,6 +26,7 @@ from pacs_bridge.inbox import Inbox
 from pacs_bridge.settings import ListenerSettings
 from pacs_bridge.store import Instance, Store, open_store
 from tests.network.senders import association, kept_files, store_raw
+from tests.patience import PATIENT_S
 from tests.unit.pacs_bridge.made import ct, encoded
 
 # refusals ----------------------------------------------------------------------------------
@@ -212,7 +213,7 @@ def test_a_receiver_killed_midway_has_all_that_it_acknowledged(tmp_path: Path) -
     with ThreadPoolExecutor(4) as pool:
         for _ in range(4):
             pool.submit(send_on)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENT_S
         while len(acknowledged) < 40 and time.monotonic() < deadline:
             time.sleep(0.01)
         receiver.kill()

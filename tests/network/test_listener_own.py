@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Iterator
 
 import pytest
+from pydicom import valuerep
 from pynetdicom.pdu_primitives import AsynchronousOperationsWindowNegotiation
 
 from pacs_bridge.dimse.listener import Listener
 from pacs_bridge.inbox import Inbox
 from pacs_bridge.settings import ListenerSettings
 from pacs_bridge.store import Instance
-from tests.network.raw_peer import COMMAND, DATA, LAST, RawPeer, pdu, pdv, raw_peer, store_command
+from tests.network.raw_peer import (
+    ABORT,
+    AC,
+    COMMAND,
+    DATA,
+    LAST,
+    RJ,
+    RawPeer,
+    association_request,
+    pdu,
+    pdv,
+    raw_peer,
+    store_command,
+)
 from tests.network.senders import kept_files
 from tests.unit.pacs_bridge.made import ct, encoded
 
@@ -75,3 +90,43 @@ def test_an_unknown_request_is_answered_and_the_association_lives_on(
             peer.send(pdu(DATA, pdv(1, LAST, encoded(image))))
             assert peer.status() == status
     assert len(kept_files(inbox)) == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "answer"),
+    [(2, (RJ, b"\x00\x01\x02\x02")), (3, (AC, b"\x00\x01\x00\x00"))],
+    ids=["another", "another beside ours"],
+)
+def test_the_version_of_the_protocol_is_ours(
+    listener: Listener, version: int, answer: tuple[int, bytes]
+) -> None:
+    asked = bytearray(association_request())
+    asked[6:8] = version.to_bytes(2, "big")  # bits, of which the first is version 1
+    with RawPeer(listener.port) as peer:
+        peer.send(bytes(asked))
+        kind, body = peer.receive()
+    assert (kind, body[:4]) == answer
+
+
+def test_a_request_that_trickles_in_is_not_waited_for(inbox: Inbox) -> None:
+    settings = ListenerSettings(host="127.0.0.1", port=0, request_timeout_s=0.5)
+    with Listener(settings, inbox) as listener, RawPeer(listener.port) as peer:
+        began = time.monotonic()
+        for byte in association_request():  # ten seconds' worth
+            peer.send(bytes([byte]))
+            if select.select([peer.socket], [], [], 0.05)[0]:
+                break
+        assert peer.receive()[0] == ABORT
+        assert time.monotonic() - began < 5
+
+
+def test_what_a_peer_gets_wrong_is_not_remembered(inbox: Inbox) -> None:
+    """Python keeps the text of every warning that it has shown."""
+    with (
+        Listener(ListenerSettings(host="127.0.0.1", port=0), inbox) as listener,
+        RawPeer(listener.port) as peer,
+    ):
+        peer.send(association_request(syntaxes=("1.2.x3",)))
+        assert peer.receive()[0] in (AC, ABORT)
+    remembered = getattr(valuerep, "__warningregistry__", {})
+    assert not [key for key in remembered if "1.2.x3" in str(key)]

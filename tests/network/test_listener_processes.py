@@ -7,11 +7,13 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, generate_uid
 from pynetdicom import AE, build_context, evt
@@ -21,7 +23,10 @@ from pacs_bridge.dimse.services import Answered, Asked, Event, Service
 from pacs_bridge.inbox import Inbox
 from pacs_bridge.settings import ListenerSettings
 from pacs_bridge.store import Instance, Store, open_store
+from tests.network.raw_peer import COMMAND, DATA, LAST, RawPeer, pdu, pdv, rejection, store_command
 from tests.network.senders import association, kept_files
+from tests.network.test_listener_left import leave_one_by_one
+from tests.patience import PATIENT_S
 from tests.unit.pacs_bridge.made import ct
 
 COMMITMENT = "1.2.840.10008.1.20.1"
@@ -38,6 +43,7 @@ class House:
     fails: list[str] = field(default_factory=list)
     """SOP instances whose announcement fails."""
     told: list[int | None] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +69,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         host="127.0.0.1", port=0, data_path="own", processes=2, maximum_associations=6
     )
     service = Service(COMMITMENT, frozenset({"N-ACTION"}), handle)
-    house = House(Listener(settings, inbox, note, [service]), inbox, store, [])
+    left: list[str] = []
+    listener = Listener(settings, inbox, note, [service], left.append)
+    house = House(listener, inbox, store, [], left=left)
     with house.listener:
         yield house
     store.engine.dispose()
@@ -117,65 +125,113 @@ def test_services_and_what_follows_them_are_the_servers(house: House) -> None:
     assert (house.told, heard) == ([0x0000], ["1.2.3"])
 
 
+def test_a_sender_has_left_when_its_last_association_at_any_process_is_over(house: House) -> None:
+    leave_one_by_one(house.listener.port, house.left)
+
+
 def test_the_limit_counts_over_all_processes(house: House) -> None:
     contexts = [build_context(CTImageStorage)]
     ae = AE("SENDER")
     port = house.listener.port
     many = [ae.associate("127.0.0.1", port, contexts, ae_title="PREREAD") for _ in range(6)]
     assert all(each.is_established for each in many)
-    with association(port) as one_more:
-        assert one_more.is_rejected
+    assert rejection(port) == (2, 3, 2)
     for each in many:
         each.release()
-    _until(lambda: _enters(port))
+    _until(lambda: rejection(port) is None)
 
 
-@pytest.mark.slow  # it takes as long as two processes take to start
-def test_a_process_that_dies_is_started_anew_and_its_places_are_free(house: House) -> None:
+def test_processes_that_die_inside_an_object_keep_none_of_it_and_are_started_anew(
+    house: House,
+) -> None:
     port = house.listener.port
-    ae = AE("SENDER")
-    contexts = [build_context(CTImageStorage)]
-    many = [ae.associate("127.0.0.1", port, contexts, ae_title="PREREAD") for _ in range(6)]
-    victims = _listener_processes()
+    (stem,) = _stems()
+    victims = _branches(stem)
     assert len(victims) == 2
+    before = set(kept_files(house.inbox))
+    image = ct()
+    halves = []
+    for _ in range(6):
+        peer = RawPeer(port)
+        peer.associate()
+        command = store_command(str(image.SOPInstanceUID))
+        peer.send(pdu(DATA, pdv(1, COMMAND | LAST, command)), pdu(DATA, pdv(1, 0, bytes(9000))))
+        halves.append(peer)
     for victim in victims:
         os.kill(victim, signal.SIGKILL)
-    _until(lambda: not any(each.is_established for each in many))
-    _until(lambda: len(_listener_processes() - victims) == 2, 60)
-    with association(port) as sender:
+    assert [peer.receive()[0] for peer in halves] == [0] * 6  # no answer: it is sent again
+    _until(lambda: len(_branches(stem) - victims) == 2)
+    assert _stems() == {stem}
+    for _ in range(6):  # every place is free
+        with association(port) as sender:
+            assert sender.send_c_store(image).Status == 0x0000
+    house.inbox.recover()
+    (new,) = set(kept_files(house.inbox)) - before
+    assert dcmread(new).SOPInstanceUID == image.SOPInstanceUID
+
+
+@pytest.mark.slow  # it takes as long as a process takes to start
+def test_the_stem_is_started_anew_too(house: House) -> None:
+    (stem,) = _stems()
+    victims = _branches(stem)
+    for victim in (stem, *victims):
+        os.kill(victim, signal.SIGKILL)
+    _until(lambda: _stems() - {stem} and len(_branches(*_stems())) == 2, 60)
+    with association(house.listener.port) as sender:
         assert sender.send_c_store(ct()).Status == 0x0000
 
 
-def test_stop_ends_every_process(tmp_path: Path, store: Store) -> None:
-    before = _listener_processes()
+def test_signals_to_all_of_a_group_end_no_object(house: House) -> None:
+    """Ctrl-C and systemd tell every process; the server has them stop when it does."""
+    (stem,) = _stems()
+    with association(house.listener.port) as sender:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for process in (stem, *_branches(stem)):
+                os.kill(process, number)
+        assert sender.send_c_store(ct()).Status == 0x0000
+
+
+def test_stop_ends_processes_that_have_not_begun(tmp_path: Path, store: Store) -> None:
+    before = _stems()
     settings = ListenerSettings(host="127.0.0.1", port=0, data_path="own", processes=2)
     with Listener(settings, Inbox(tmp_path / "inbox", store, 0)):
-        assert len(_listener_processes() - before) == 2
-    assert _listener_processes() <= before
+        assert len(_stems() - before) == 1
+    assert _stems() == before
 
 
-def _listener_processes() -> set[int]:
-    """Children of this process that listen."""
+def test_stop_ends_every_process(house: House) -> None:
+    """The last of this house."""
+    (stem,) = _stems()
+    processes = {stem, *_branches(stem)}
+    assert len(processes) == 3
+    house.listener.stop()
+    assert not any(Path(f"/proc/{each}").exists() for each in processes)
+
+
+def _stems() -> set[int]:
+    """Children of this process that listener processes branch off."""
+    return {each for each in _branches(os.getpid()) if b"receiver.process" in _command(each)}
+
+
+def _branches(parent: int) -> set[int]:
+    """Its children."""
     found = set()
     for place in Path("/proc").iterdir():
-        try:
-            if not place.name.isdigit():
-                continue
-            status = (place / "stat").read_text().rpartition(")")[2].split()
-            command = (place / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if int(status[1]) == os.getpid() and status[0] != "Z" and b"receiver.process" in command:
-            found.add(int(place.name))
+        if place.name.isdigit():
+            with suppress(OSError):
+                status = (place / "stat").read_text().rpartition(")")[2].split()
+                if int(status[1]) == parent and status[0] != "Z":
+                    found.add(int(place.name))
     return found
 
 
-def _enters(port: int) -> bool:
-    with association(port) as sender:
-        return sender.is_established
+def _command(process: int) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    return b""
 
 
-def _until(true: Any, seconds: float = 20) -> None:
+def _until(true: Any, seconds: float = PATIENT_S) -> None:
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until

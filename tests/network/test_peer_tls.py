@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +21,8 @@ from pacs_bridge.store import Store
 from tests.network.archive import destination, entered, state_of
 from tests.network.certificates import Certificate, make_authority, make_certificate
 from tests.network.orthanc import free_port
+from tests.network.receiving import running_storescp
+from tests.patience import PATIENT_S
 from tests.unit.pacs_bridge.made import ct
 
 
@@ -64,33 +63,11 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
 @contextmanager
 def storescp(folder: Path, papers: Papers, own: Certificate) -> Iterator[int]:
     """DCMTK's receiver, which asks for a certificate that the authority vouches for."""
-    binary = shutil.which("storescp")
-    if binary is None:
-        pytest.skip("no storescp here: apt-get install dcmtk")
-    port = free_port()
-    folder.mkdir()
-    process = subprocess.Popen(
-        [
-            binary, "-aet", "ORTHANC", "-od", str(folder), "+tls", str(own.key),
-            str(own.certificate), "+cf", str(papers.authority.certificate), "-rc", str(port),
-        ],
-        env=os.environ | {"TCP_NODELAY": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+    options = (
+        "+tls", str(own.key), str(own.certificate), "+cf", str(papers.authority.certificate), "-rc",
     )  # fmt: skip
-    try:
-        until = time.monotonic() + 10
-        while True:
-            try:
-                peer(port, papers.tls | {"check_name": False}).echo()
-                break
-            except PeerUnreachable:
-                assert time.monotonic() < until, "storescp did not come up"
-                time.sleep(0.05)
+    with running_storescp(folder, *options) as port:
         yield port
-    finally:
-        process.kill()
-        process.wait()
 
 
 def peer(port: int, tls: dict[str, object] | None, timeout_s: float = 5.0) -> Peer:
@@ -105,7 +82,7 @@ def test_results_reach_storescp_over_tls(store: Store, tmp_path: Path, papers: P
         courier = Courier(store, [pacs], "PREREAD")
         image, path = entered(courier, tmp_path, PixelData=bytes(3_000_000))
         courier.start()
-        until = time.monotonic() + 20
+        until = time.monotonic() + PATIENT_S
         while state_of(store, image) is not DeliveryState.DELIVERED:
             assert time.monotonic() < until, store.deliveries_of(str(image.StudyInstanceUID))
             time.sleep(0.02)

@@ -23,6 +23,7 @@ from pacs_bridge.store import Instance, open_store
 from tests.network.earlier import NOW, SLICES, Site, make_site, study, study_uid
 from tests.network.orthanc import BINARY, DICOMWEB, Orthanc, free_port, running_orthanc
 from tests.network.strange_pacs import Swallowing, strange
+from tests.patience import PATIENT_S
 
 OLD, OLDER, ANCIENT = "20250110", "20240110", "20150110"
 
@@ -215,7 +216,7 @@ def test_a_pacs_that_is_down_holds_nothing_up(site: Site) -> None:
     dead = site.settings.priors.pacs.model_copy(update={"port": free_port()})  # type: ignore[union-attr]
     begun = time.monotonic()
     found = site.with_priors(pacs=dead).gather()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < PATIENT_S / 2
     assert found.priors == ()
     (told,) = found.notices
     assert told.code == "prior-not-sought"
@@ -235,7 +236,7 @@ def test_a_pacs_that_falls_silent_is_not_waited_for(site: Site, pacs: Orthanc, m
             site = site.with_priors(method=method, pacs=peer, wait_s=1.0)
         begun = time.monotonic()
         found = site.gather()
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < PATIENT_S / 2
     assert found.priors == ()
     assert [n.code for n in found.notices] == ["prior-not-fetched"]
 
@@ -300,7 +301,7 @@ def test_a_pacs_that_c_move_will_not_come_from_costs_one_warning(site: Site) -> 
     begun = time.monotonic()
     with strange(told) as peer:
         found = site.with_priors(pacs=peer).gather()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < PATIENT_S / 2
     (warning,) = found.notices
     assert warning.code == "prior-not-fetched"
     assert "Enter our AE title" in warning.text.en and 'priors.find to "store"' in warning.text.en

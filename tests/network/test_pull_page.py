@@ -28,7 +28,7 @@ def found(uid: str, description: str) -> Found:
 def site(tmp_path: Path) -> Site:
     site = make_site(tmp_path / "site", pull=RULES)
     ledger = PullLedger(site.store)
-    ledger.begun("chest <CT>")
+    ledger.begun("chest <CT>", asked=False)
     ledger.ended("chest <CT>", 5, 2, "PACS at pacs.example:104: no <association>")
     for uid, description in (("1.2.1", "胸部平扫"), ("1.2.2", "CT <b>chest</b>")):
         ledger.enter(found(uid, description), "chest <CT>", "PACS")

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
+import ssl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pacs_bridge.pull.values import PullState
+from pacs_bridge.errors import PeerRefused, PeerUnreachable, SettingsError
+from pacs_bridge.inbox import Inbox
+from pacs_bridge.late import CAPTURES
+from pacs_bridge.pull.pace import Pace
+from pacs_bridge.pull.values import Found, PullState
 from pacs_bridge.settings import PullSettings
-from tests.network.conftest import dcmtk
+from tests.network.certificates import make_authority, make_certificate
+from tests.network.dcmqrscp import dcmqrscp, send
 from tests.network.orthanc import free_port
 from tests.network.pulling import SLICES, PullSite, pull_site, series, series_uid_of, uid_of
 from tests.network.small_archive import SmallArchive, small_archive
+from tests.network.webstore import web_server
 
 THIN, THICK = series_uid_of("chest", "thin"), series_uid_of("chest", "thick")
 
@@ -41,59 +42,12 @@ def rule(source: Any, method: str = "c-get", **values: Any) -> PullSettings:
     return PullSettings.model_validate(given | values)
 
 
-@contextmanager
-def dcmqrscp(folder: Path, preread_port: int) -> Iterator[dict[str, Any]]:
-    """DCMTK's archive, knowing us as PREREAD."""
-    elsewhere = [each for each in os.get_exec_path() if Path(each) != Path(sys.executable).parent]
-    program = shutil.which("dcmqrscp", path=os.pathsep.join(elsewhere))
-    if program is None:
-        pytest.skip("no dcmqrscp here: apt-get install dcmtk")
-    port = free_port()
-    (folder / "db").mkdir()
-    (folder / "dcmqrscp.cfg").write_text(
-        f"""
-NetworkTCPPort = {port}
-MaxPDUSize = 16384
-MaxAssociations = 16
-HostTable BEGIN
-preread = (PREREAD, 127.0.0.1, {preread_port})
-HostTable END
-VendorTable BEGIN
-VendorTable END
-AETable BEGIN
-DCMTK {folder / "db"} RW (200, 1024mb) ANY
-AETable END
-"""
-    )
-    with (folder / "dcmqrscp.log").open("wb") as log:
-        process = subprocess.Popen(
-            [program, "-c", str(folder / "dcmqrscp.cfg")],
-            stdout=log, stderr=log, env=os.environ | {"TCP_NODELAY": "1"},
-        )  # fmt: skip
-    try:
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                assert time.monotonic() < deadline, (folder / "dcmqrscp.log").read_text()
-                time.sleep(0.05)
-        yield {"ae_title": "DCMTK", "host": "127.0.0.1", "port": port}
-    finally:
-        process.kill()
-        process.wait()
-
-
 def test_dcmqrscp_by_c_move_and_c_get(tmp_path: Path, site: PullSite, port: int) -> None:
     """It tells no SliceThickness: over C-GET an image is looked at, over C-MOVE none can be."""
     files = series(tmp_path, "chest")
     thick = series(tmp_path, "chest", "thick", 8, SliceThickness="7.5")
     with dcmqrscp(tmp_path, port) as source:
-        for folder in (files[0].parent, thick[0].parent):
-            sent = dcmtk("storescu", "-aec", "DCMTK", "127.0.0.1", str(source["port"]), "+sd",
-                         str(folder))  # fmt: skip
-            assert sent.returncode == 0, sent.stderr
+        send(source, files[0].parent, thick[0].parent)
         site.inbox.import_file(files[3], "CT1")
         by_get = rule(source, thickest_mm=3)
         assert site.pull(by_get, by_hand=True)[uid_of("chest")] == ""
@@ -182,3 +136,88 @@ def test_a_chinese_query_and_answer(site: PullSite, archive: SmallArchive, tmp_p
                        SpecificCharacterSet="GB18030"))  # fmt: skip
     found = site.puller(rule(archive.settings, study_descriptions=["*胸*"])).find(dry=True)
     assert [f.study.description for f in found if not f.why_not] == ["胸部平扫"]
+
+
+def test_over_dicomweb_only_with_our_certificate_where_one_is_wanted(
+    site: PullSite, tmp_path: Path
+) -> None:
+    authority = make_authority(tmp_path)
+    theirs = make_certificate(tmp_path, "server", authority)
+    ours = make_certificate(tmp_path, "preread", authority)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(theirs.certificate, theirs.key)
+    context.load_verify_locations(authority.certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    trusting = {"authorities": str(authority.certificate)}
+    mutual = trusting | {"certificate": str(ours.certificate), "key": str(ours.key)}
+    with web_server(context, answer=[]) as server:
+
+        def look(tls: dict[str, str] | None) -> list[Found]:
+            url = f"https://127.0.0.1:{server.port}/dicom-web"
+            return site.puller(rule(None, "dicomweb", dicomweb_url=url, tls=tls)).find(dry=True)
+
+        with pytest.raises(PeerRefused, match="certificate verify failed.*pull.tls"):
+            look(None)
+        with pytest.raises((PeerRefused, PeerUnreachable)):
+            look(trusting)
+        assert server.requests == []
+        assert look(mutual) == []
+        assert [path.partition("?")[0] for _, path, _, _ in server.requests] == [
+            "/dicom-web/studies"
+        ]
+        with pytest.raises(SettingsError, match="pull: tls.certificate = '/none'"):
+            look(mutual | {"certificate": "/none"})
+
+
+def test_an_archive_that_lists_images_and_brings_none_of_them_singly(
+    site: PullSite, archive: SmallArchive, tmp_path: Path
+) -> None:
+    """The series comes whole, once, in however many requests its images were asked for."""
+    archive.image_retrieval = False
+    site.inbox.import_file(series(tmp_path, "chest")[0], "CT1")
+    slow = rule(archive.settings, series_descriptions=["thin"], images_a_minute=60_000)
+    puller = site.puller(slow)
+    puller._courier.pace = Slowed(4)
+    puller.find(by_hand=True)
+    puller.bring()
+    assert site.held("chest") == {THIN: SLICES}
+    assert archive.asked.count("get IMAGE") == archive.asked.count("get SERIES") == 1
+    pull = site.ledger.of(uid_of("chest"))
+    assert pull is not None
+    assert (pull.state, pull.came, pull.wanted) == (PullState.FETCHED, SLICES, SLICES)
+
+
+class Slowed(Pace):
+    """So many images a request, and no wait."""
+
+    def __init__(self, images: int) -> None:
+        super().__init__(0)
+        self._images = images
+
+    @property
+    def images_a_request(self) -> int:
+        return self._images
+
+
+def test_dose_screens_among_the_series_come_over_c_get(
+    site: PullSite, archive: SmallArchive, tmp_path: Path
+) -> None:
+    """Secondary captures say Modality CT, and their class only one by one."""
+    screens = series(tmp_path / "there", "chest", "dose", 2, SOPClassUID=CAPTURES)
+    archive.add(screens)
+    site.pull(rule(archive.settings))
+    assert site.held("chest") == {THIN: SLICES, THICK: 8, series_uid_of("chest", "dose"): 2}
+
+
+def test_what_we_cannot_keep_is_our_own_trouble(
+    site: PullSite, archive: SmallArchive, tmp_path: Path
+) -> None:
+    """A full disk is told as such, asks for nothing a second time, and gives no study up."""
+    site.inbox = Inbox(tmp_path / "inbox", site.store, minimum_free_gb=1e9)
+    wanted = rule(archive.settings, first_wait_s=0.01, attempts=1)
+    site.pull(wanted)
+    pull = site.ledger.of(uid_of("chest"))
+    assert pull is not None
+    assert pull.state is PullState.WAITING
+    assert "free" in pull.last_error and "sent all" not in pull.last_error
+    assert archive.asked.count("get SERIES") == 1

@@ -9,13 +9,15 @@ from typing import Any, cast
 
 import pytest
 
+from pacs_bridge.announced import Announced, Announcements
 from pacs_bridge.pull import PullLedger, PullSchedule, schedule
 from pacs_bridge.pull.values import PullState
-from pacs_bridge.settings import PullSettings, Settings
+from pacs_bridge.settings import PeerSettings, PullSettings, Settings
 from pacs_bridge.steps import Steps
 from tests.network.orthanc import free_port
 from tests.network.pulling import SLICES, PullSite, day, pull_site, series, uid_of
 from tests.network.small_archive import SmallArchive, small_archive
+from tests.patience import PATIENT_S
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +63,7 @@ class Running:
         self.schedule.stop()
 
 
-def until(true: Callable[[], object], seconds: float = 20) -> None:
+def until(true: Callable[[], object], seconds: float = PATIENT_S) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
@@ -107,6 +109,55 @@ def test_an_announced_study_is_looked_at_at_once(
     assert site.ledger.run_of("deaf").begun_at is None
 
 
+def test_what_is_to_settle_is_looked_at_again_without_a_clock(
+    site: PullSite, archive: SmallArchive, tmp_path: Path
+) -> None:
+    """The rule has no clock, and the archive announces a study once."""
+    one = rule(archive, announced=True, settle_minutes=0.005)
+    archive.add(series(tmp_path / "there", "gone"))
+    with Running(site, one) as running:
+        for name in ("chest", "gone"):
+            running.schedule.announced(uid_of(name))
+        until(lambda: len(site.ledger.newest()) == 2)
+        assert {each.state for each in site.ledger.newest()} == {PullState.SETTLING}
+        archive.images = [i for i in archive.images if i.StudyInstanceUID != uid_of("gone")]
+        until(lambda: running.touched == [uid_of("chest")])
+        until(lambda: site.ledger.of(uid_of("gone")) is None)
+    assert site.ledger.run_of("r").begun_at is None, "one study is no look at the archive"
+
+
+def test_what_is_announced_while_the_archive_is_away_is_looked_at_later(
+    site: PullSite, archive: SmallArchive
+) -> None:
+    port = free_port()
+    there = {"ae_title": "ARCHIVE", "host": "127.0.0.1", "port": port}
+    one = rule(archive, announced=True, first_wait_s=0.1).model_copy(
+        update={"source": PeerSettings.model_validate(there)}
+    )
+    with Running(site, one) as running:
+        running.schedule.announced(uid_of("chest"))
+        until(lambda: "Check that it runs" in site.ledger.run_of("r").problem)
+        with small_archive(SmallArchive(archive.images), port):
+            until(lambda: running.touched == [uid_of("chest")])
+            until(lambda: site.ledger.run_of("r").problem == "")
+
+
+def test_what_was_announced_before_a_start_is_looked_at_where_images_are_missing(
+    site: PullSite, archive: SmallArchive
+) -> None:
+    images = [(i.SeriesInstanceUID, i.SOPClassUID, i.SOPInstanceUID) for i in archive.images]
+    Announcements(site.store).keep(
+        Announced(uid_of("chest"), *uids, "ONLINE", told_by="ARCHIVE", told_at=time.time() - 60)
+        for uids in images
+    )
+    with Running(site, rule(archive, announced=True)) as running:
+        until(lambda: running.touched == [uid_of("chest")])
+    asked = len(archive.asked)
+    with Running(site, rule(archive, announced=True)):
+        time.sleep(0.3)
+    assert len(archive.asked) == asked, "all of it is here"
+
+
 def test_an_archive_that_is_away_is_told_of_and_asked_again(
     site: PullSite, archive: SmallArchive
 ) -> None:
@@ -129,7 +180,7 @@ def test_what_a_killed_server_was_at_is_gone_on_with(
     assert dead is not None
     for path in series(tmp_path, "chest")[:10]:
         site.inbox.import_file(path, "ARCHIVE")
-    PullLedger(site.store, lease_s=-1).at_work(uid_of("chest"), "nobody:0", 10)
+    PullLedger(site.store, lease_s=-1).at_work(uid_of("chest"), "nobody:0", 10, SLICES)
     archive.asked.clear()
     with Running(site, one) as running:
         until(lambda: running.touched == [uid_of("chest")])

@@ -29,6 +29,7 @@ from tests.network.pulling import (
     uid_of,
 )
 from tests.network.strange_pacs import Swallowing, strange
+from tests.patience import PATIENT_S
 
 METHODS = ["c-move", "c-get", "dicomweb"]
 
@@ -81,7 +82,7 @@ def test_every_thin_chest_of_today_and_nothing_else(
     assert site.held("chest") == {series_uid_of("chest", "thin"): SLICES}
     assert len(site.arrived) == SLICES
     assert {instance.source_ae for instance in site.arrived} == (
-        {""} if method == "dicomweb" else {"ORTHANC"}
+        {"PACS WEB"} if method == "dicomweb" else {"ORTHANC"}
     )
     assert site.store.unread_studies() == [uid_of("chest")], "it is to be read"
     (told,) = site.said("chest", "pulled")
@@ -128,7 +129,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(
     dying = site.puller(rule)
     dying.find()
     threading.Thread(target=dying.bring, daemon=True).start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENT_S
     while len(site.arrived) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
     assert len(site.arrived) == 2

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from imaging.report import Stage
-from pacs_bridge.delivery.circuit import CircuitState
+from pacs_bridge.deliver import Courier
+from pacs_bridge.delivery.circuit import Circuit, CircuitState
 from pacs_bridge.delivery.standing import DestinationState
+from pacs_bridge.settings import DestinationSettings
 from pacs_bridge.states import DeliveryState
 from pacs_bridge.store import Delivery, Study
 from tests.network.review_samples import add
@@ -23,6 +25,7 @@ def state(name: str, **changes: Any) -> DestinationState:
         "rules": {}, "character_sets": [],
         "circuit": CircuitState.CLOSED, "failures": 0, "down_since": None, "next_try_at": None,
         "last_error": "", "waiting": 0, "sent": 0, "delivered": 3, "given_up": 0,
+        "set_aside": 0,
         "delivered_at": 1_700_000_000.0,
     }  # fmt: skip
     return DestinationState(**(values | changes))
@@ -92,6 +95,73 @@ def test_a_button_tries_one_or_all_again(site: Site) -> None:
         ("", "main"),
     ]
     assert site.client.post("/destinations/retry", data={"destination": "main"}).status_code == 403
+
+
+def test_what_need_not_get_there_is_set_aside_for_a_reason(site: Site) -> None:
+    study = populate(site)
+    for uid in ("1.2.3", "1.2.4"):
+        site.store.add_deliveries([letter(study, uid, "old")])
+    path, named = "/destinations/set-aside", {"destination": "old", "sop_instance_uid": "1.2.2"}
+    refused = site.form(path, **named, reason=" ")
+    assert (refused.status_code, "none was given" in refused.text) == (409, True)
+    assert site.client.post(path, data={**named, "reason": "x"}).status_code == 403
+    assert site.form(path, **named, reason="the <old> PACS is gone").status_code == 303
+    assert "1.2.2" not in site.client.get("/destinations").text
+    assert site.store.delivery("1.2.3", "old").state is DeliveryState.GIVEN_UP
+    page = site.client.get(f"/studies/{study.study_uid}?revision=1").text
+    assert ": the &lt;old&gt; PACS is gone (it was: attempt 12" in page
+    assert site.form(path, **named, everything="true", reason="all of it").status_code == 303
+    assert [
+        site.store.delivery(uid, "old").state for uid in ("1.2.2", "1.2.3", "1.2.4")
+    ] == [DeliveryState.SET_ASIDE] * 3  # fmt: skip
+    assert site.store.delivery("1.2.1", "main").state is DeliveryState.GIVEN_UP
+    assert site.form(path, **named, reason="again").status_code == 409, "nothing to set aside"
+    asked = {"destination": "main", "sop_instance_uid": "1.2.1", "reason": "phoned"}
+    token = {"X-CSRF-Token": site.csrf()}
+    answer = site.client.post("/api/deliveries/set-aside", json=asked, headers=token)
+    assert (answer.status_code, answer.json()) == (200, {"set_aside": 1})
+    without = site.client.post(
+        "/api/deliveries/set-aside", json=asked | {"reason": ""}, headers=token
+    )
+    assert without.status_code == 422
+    told = [e.detail for e in site.store.events_of(study.study_uid) if e.what.endswith("-aside")]
+    assert told == [
+        "preliminary SR 1.2.2 to old: the <old> PACS is gone",
+        "preliminary SR 1.2.3 to old: all of it",
+        "preliminary SR 1.2.4 to old: all of it",
+        "preliminary SR 1.2.1 to main: phoned",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("language", "given_up", "down"),
+    [
+        ("en", "Results not delivered: 3.", "Destinations not found: main."),
+        ("zh", "未送达的结果：3 项。", "无法连接的目的地：main。"),
+    ],
+)
+def test_every_page_says_that_something_does_not_get_there(
+    tmp_path: Path, language: str, given_up: str, down: str
+) -> None:
+    main = DestinationSettings(name="main", ae_title="A", host="h", port=1, circuit_failures=1)
+    site = make_site(tmp_path / "site", destinations=[main.model_dump()])
+    browser = site.browser(**{"Accept-Language": language})
+    assert "trouble" not in browser.get("/").text + browser.get("/worklist").text
+    populate(site)
+    for path in ("/", "/worklist", "/engine"):
+        assert given_up in browser.get(path).text
+    Circuit(main, site.store).found_nobody("no association")
+    for path in ("/", "/worklist", "/engine"):
+        assert f"{given_up} {down}" in browser.get(path).text
+    Courier(site.store, (), "PREREAD").set_aside_all("old", "wang", "gone")
+    assert given_up not in browser.get("/").text
+
+
+def test_a_page_is_shown_where_the_database_can_not_be_asked(site: Site) -> None:
+    with site.store.engine.begin() as db:
+        db.exec_driver_sql("DROP TABLE circuits")
+    page = site.client.get("/nowhere")
+    assert (page.status_code, "<html" in page.text, "trouble" in page.text) == (404, True, False)
 
 
 def test_the_same_as_json(site: Site) -> None:

@@ -174,7 +174,16 @@ def test_what_a_study_waits_for_is_shown(site: Site) -> None:
     assert 'id="waiting"' not in site.client.get(page_of(study)).text
     why = Text(en="PACS P counts 9 images, 8 are held", zh="PACS P 计 9 幅图像，已收到 8 幅")
     Waits(site.store).keep(study.study_uid, why)
-    assert f"Waiting for more images: {why.en}" in site.client.get(page_of(study)).text
+    for path in (page_of(study), "/", "/worklist"):
+        assert f"Waiting for more images: {why.en}" in site.client.get(path).text
+    chinese = site.client.get("/", headers={"Accept-Language": "zh-CN"}).text
+    assert f"等待更多图像：{why.zh}" in chinese
+    (row,) = site.client.get("/api/worklist").json()
+    one = site.client.get(f"/api/studies/{study.study_uid}").json()
+    assert row["waiting"] == one["waiting"] == {"en": why.en, "zh": why.zh}
+    Waits(site.store).forget(study.study_uid)
+    assert "Waiting for more images" not in site.client.get("/").text
+    assert site.client.get("/api/worklist").json()[0]["waiting"] is None
 
 
 def test_a_signed_study_says_by_whom_and_takes_no_more(site: Site) -> None:

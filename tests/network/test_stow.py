@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import threading
 from email import message_from_bytes
 from email.policy import HTTP
 from pathlib import Path
@@ -174,3 +176,20 @@ def test_over_tls_only_to_whom_we_trust_and_with_our_certificate(tmp_path: Path)
         (outcome,) = store_at(server.port, "https", tls=mutual).store([image])
     assert outcome.error is None
     assert len(server.requests) == 1
+
+
+def test_a_server_that_hangs_up_over_a_large_body_is_told_apart_from_one_that_is_not_there() -> (
+    None
+):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def hang_up() -> None:
+            connection, _ = listening.accept()
+            connection.recv(1000)
+            connection.close()  # with more to read: the caller is reset
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        with pytest.raises(PeerBusy, match="hung up on us .* the largest body that it, or a proxy"):
+            store_at(listening.getsockname()[1]).store([ct(PixelData=bytes(20_000_000))])
+        thread.join()

@@ -113,7 +113,8 @@ def test_a_performer_elsewhere_claims_updates_and_completes(site: UpsSite) -> No
     assert warning(again, site) == "The UPS is already in the requested state of COMPLETED."
     assert site.put(f"{path}/state", state("CANCELED", LOCK)).status_code == 409
     assert site.post(f"{path}?transaction-uid={LOCK}", progress(1)).status_code == 400
-    assert site.post(f"{path}/cancelrequest").status_code == 409
+    done = site.post(f"{path}/cancelrequest")
+    assert done.status_code == 409 and warning(done, site) == "The UPS is already COMPLETED."
 
 
 def test_of_two_performers_one_gets_it(site: UpsSite) -> None:
@@ -198,8 +199,13 @@ def test_workitems_are_searched(site: UpsSite) -> None:
     assert site.pacs.get("/workitems", params={"Nonsense": "1"}).status_code == 400
     none = site.pacs.get("/workitems", params={"StudyInstanceUID": "9.9.9"})
     assert none.status_code == 204 and not none.content
-    html = {"Accept": "text/html"}
-    assert site.pacs.get("/workitems", headers=html).status_code == 406
+    for other in ("text/html", 'multipart/related; type="application/dicom+xml"'):
+        for path in ("/workitems", paths[0]):
+            refused = site.pacs.get(path, headers={"Accept": other})
+            assert refused.status_code == 406
+            assert "application/dicom+json" in refused.json()["detail"]
+    told = site.pacs.request("OPTIONS", "/").text
+    assert '<resource path="cancelrequest">' in told
 
 
 def test_who_may_not_order_may_not_follow_either(site: UpsSite) -> None:

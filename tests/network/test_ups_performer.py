@@ -21,6 +21,7 @@ from pacs_bridge.ups.performer import Performer
 from tests.contract.store_suite import report
 from tests.network.orthanc import free_port
 from tests.network.ups_site import UpsSite, ups_settings, ups_site
+from tests.patience import PATIENT_S
 from tests.workitems import workitem
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -174,11 +175,11 @@ def test_images_that_never_come_end_the_wait(tmp_path: Path) -> None:
     settings = ups_settings(
         tmp_path / "data",
         assembly={"source": source},
-        ups={"enabled": True, "wait_minutes": 0.04},
+        ups={"enabled": True, "wait_minutes": 0.02},
     )
     with ups_site(settings, perform=True) as site:
         ordered = Ordered(site, "1.2.70")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENT_S
         while (held := site.get(ordered.path)).ProcedureStepState != "CANCELED":
             assert time.monotonic() < deadline
             time.sleep(0.1)

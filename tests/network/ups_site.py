@@ -21,6 +21,7 @@ from pacs_bridge.store import Store, open_store
 from pacs_bridge.ups import Orders
 from tests.network.review_samples import SampleStudio
 from tests.network.review_site import HASH, ZHANG
+from tests.patience import PATIENT_S
 
 JSON = {"Content-Type": "application/dicom+json"}
 MACHINES = [
@@ -74,7 +75,7 @@ class UpsSite:
         return connect(url, additional_headers=token, proxy=None, **more)
 
 
-def heard(channel: ClientConnection, timeout: float = 10) -> Dataset:
+def heard(channel: ClientConnection, timeout: float = PATIENT_S) -> Dataset:
     """The next event report."""
     return Dataset.from_json(json.loads(channel.recv(timeout)))
 
@@ -134,7 +135,7 @@ def ups_site(
     url = running.url + PATH
     try:
         with httpx.Client(
-            base_url=url, auth=("pacs", "right"), timeout=20, trust_env=False
+            base_url=url, auth=("pacs", "right"), timeout=PATIENT_S, trust_env=False
         ) as pacs:
             yield UpsSite(url, store, orders, pacs, begun)
     finally:

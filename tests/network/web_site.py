@@ -10,6 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from pacs_bridge.states import State
 from pacs_bridge.store import Event, Instance, Store, open_store
 from pacs_bridge.tables import events
 from tests.network.review_samples import SampleStudio
+from tests.patience import PATIENT_S
 from tests.unit.imaging.objects.made import Study, two_findings
 
 _KEY = hashlib.scrypt(b"right", salt=b"salt", n=16, r=8, p=1, dklen=32)
@@ -41,6 +43,7 @@ MACHINES = [
     {"name": "both", "password_hash": HASH, "may": ["read", "store"]},
 ]
 NAME = "Zhang^San=张^三"
+_NUMBERS = count(1)
 
 
 def basic(name: str, password: str = "right") -> dict[str, str]:
@@ -68,14 +71,21 @@ class WebSite:
     def get(self, path: str, name: str = "viewer", **headers: str) -> httpx.Response:
         """One GET below the service."""
         return httpx.get(
-            self.url + PATH + path, headers={**basic(name), **headers}, trust_env=False, timeout=30
+            self.url + PATH + path,
+            headers={**basic(name), **headers},
+            trust_env=False,
+            timeout=PATIENT_S,
         )
 
     def post(self, path: str, content: Any, kind: str, name: str = "sender") -> httpx.Response:
         """One POST below the service."""
         headers = {**basic(name), "Content-Type": kind, "Accept": "application/dicom+json"}
         return httpx.post(
-            self.url + PATH + path, content=content, headers=headers, trust_env=False, timeout=30
+            self.url + PATH + path,
+            content=content,
+            headers=headers,
+            trust_env=False,
+            timeout=PATIENT_S,
         )
 
     def happened(self) -> list[Event]:
@@ -191,6 +201,23 @@ def put_study(site: WebSite, shape: tuple[int, int, int] = (9, 24, 20)) -> Held:
     (folder / "seg.dcm").write_bytes(content_of(seg))
     (folder / "sr.dcm").write_bytes(content_of(sr))
     return Held(study, made, seg, sr)
+
+
+def another(site: WebSite, held: Held, number: int, **changes: Any) -> Dataset:
+    """One of the images with changes, as an object of its own in the same series."""
+    image = changed(held, number, **changes)
+    site.inbox.import_content(content_of(image))
+    return image
+
+
+def changed(held: Held, number: int, **changes: Any) -> Dataset:
+    """The same, which is yet to be sent."""
+    image = deepcopy(held.images[number])
+    image.SOPInstanceUID += f".{next(_NUMBERS)}"
+    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+    for keyword, value in changes.items():
+        setattr(image, keyword, value)
+    return image
 
 
 def parts(answer: httpx.Response) -> list[tuple[str, bytes]]:

@@ -1,19 +1,24 @@
-"""Single frames of a file: as they are stored, or decoded to little-endian values."""
+"""Single frames of a file: as they are stored, decoded to little-endian values, or compressed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
+from pydicom.pixels.encoders.base import get_encoder
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
 )
 
 from pacs_bridge.dicomweb.server.reading import Unreadable, read, syntax_of
@@ -36,8 +41,11 @@ _MEDIA = {
     "1.2.840.10008.1.2.5": "image/dicom-rle",
 }
 """Media type of a compressed frame (PS3.18 table 8.7.3-5)."""
-_TAGS = ("NumberOfFrames", "Rows", "Columns", "BitsAllocated", "SamplesPerPixel",
-         "ExtendedOffsetTable", "ExtendedOffsetTableLengths")  # fmt: skip
+LOSSLESS = {str(syntax): _MEDIA[syntax] for syntax in (JPEGLSLossless, JPEG2000Lossless)}
+"""Transfer syntaxes that frames are compressed into on demand, and the media type of each."""
+_TAGS = ("NumberOfFrames", "Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "BitsStored",
+         "PixelRepresentation", "PhotometricInterpretation", "ExtendedOffsetTable",
+         "ExtendedOffsetTableLengths")  # fmt: skip
 
 
 class NoFrame(LookupError):
@@ -46,6 +54,10 @@ class NoFrame(LookupError):
 
 class Undecodable(Exception):
     """A frame can't be decoded here."""
+
+
+class Unencodable(Exception):
+    """A frame can't be compressed here without loss."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,7 @@ class Frames:
         count: how many there are.
         bits: of one frame, not compressed.
         table: Extended Offset Table and its lengths, where the file has them.
+        grey: what an encoder has to know of grey values of 8 or 16 bits; None: of others.
     """
 
     path: Path
@@ -67,6 +80,7 @@ class Frames:
     count: int
     bits: int
     table: tuple[bytes, bytes] | None = None
+    grey: Mapping[str, Any] | None = None
 
     @property
     def compressed(self) -> bool:
@@ -115,6 +129,30 @@ class Frames:
             return self.stored(index)
         values = frame_values(self.path, index if self.count > 1 else 0, raw=True)
         return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+
+    def encoded(self, index: int, syntax: str) -> bytes:
+        """A frame compressed without loss.
+
+        Args:
+            index: from 0.
+            syntax: of :data:`LOSSLESS`.
+
+        Raises:
+            NoFrame, Unreadable, Undecodable: as :meth:`decoded`.
+            Unencodable: it is in colour or of single bits, or uses bits that it says it doesn't.
+        """
+        if self.grey is None:
+            raise Unencodable("only grey values of 8 or 16 bits are compressed here")
+        kind = "i" if self.grey["pixel_representation"] else "u"
+        values = np.frombuffer(self.decoded(index), f"<{kind}{self.grey['bits_allocated'] // 8}")
+        values = values.reshape(self.grey["rows"], self.grey["columns"])
+        try:
+            encoder = get_encoder(UID(syntax))
+            made = encoder.encode(values, number_of_frames=1, samples_per_pixel=1, **self.grey)
+            return bytes(made)
+        except Exception as error:
+            # Nothing narrower: the libraries behind pydicom's encoders share no base.
+            raise Unencodable(f"frame {index + 1}: {error}") from error
 
     # inside ------------------------------------------------------------------------------
 
@@ -173,10 +211,25 @@ def frames_of(path: Path) -> Frames:
         table = None
         if "ExtendedOffsetTable" in header:
             table = (header.ExtendedOffsetTable, header.ExtendedOffsetTableLengths)
+        grey = _grey(header) if samples == 1 else None
     except Exception as error:
         # Nothing narrower: over a damaged value pydicom raises anything.
         raise Unreadable(f"its pixels are not described: {error}") from error
-    return Frames(path, syntax, offset, count, bits, table)
+    return Frames(path, syntax, offset, count, bits, table, grey)
+
+
+def _grey(header: Dataset) -> dict[str, Any] | None:
+    allocated = int(header.BitsAllocated)
+    if allocated not in (8, 16):
+        return None
+    return {
+        "rows": int(header.Rows),
+        "columns": int(header.Columns),
+        "bits_allocated": allocated,
+        "bits_stored": int(header.get("BitsStored") or allocated),
+        "pixel_representation": int(header.get("PixelRepresentation") or 0),
+        "photometric_interpretation": str(header.get("PhotometricInterpretation", "")),
+    }
 
 
 def frame_values(path: Path, index: int, *, raw: bool) -> np.ndarray[Any, Any]:

@@ -20,6 +20,7 @@ from imaging.report import Stage
 from pacs_bridge.dicomweb.server.reading import Unreadable, read_clean
 from pacs_bridge.errors import UnknownStudy
 from pacs_bridge.records import Study, study_of
+from pacs_bridge.results import KINDS
 from pacs_bridge.store import Store
 from pacs_bridge.tables import instances, readings, studies
 
@@ -93,6 +94,11 @@ class Holdings:
             raise UnknownStudy(f"{'/'.join(filter(None, parts))[:200]} is not held here")
         return sorted(wanted, key=lambda each: (each.series_uid, each.sop_instance_uid))
 
+    def read_studies(self) -> set[str]:
+        """Studies of which there may be objects that we made."""
+        with self.store.engine.connect() as db:
+            return set(db.execute(select(readings.c.study_uid).distinct()).scalars())
+
     def made(self, study_uid: str) -> list[Held]:
         """What stands of what we made of a study."""
         newest = select(func.max(readings.c.revision)).where(readings.c.study_uid == study_uid)
@@ -102,9 +108,20 @@ class Holdings:
             return []
         folder = self.results / study_uid / str(revision)
         for stage in (Stage.FINAL, Stage.PRELIMINARY):
-            if (folder / stage / "sr.dcm").exists():
+            if (folder / stage / KINDS["SR"]).exists():
                 return list(self._in(folder / stage))
         return []
+
+    def page_of(self, held: Held) -> Path | None:
+        """The page of the report that an SR of ours tells, also where it was sent back to us.
+
+        None: it is no SR of ours.
+        """
+        for each in self._made_ever(held.study_uid):
+            if each.sop_instance_uid == held.sop_instance_uid and each.path.name == KINDS["SR"]:
+                page = each.path.with_name(KINDS["report.html"])
+                return page if page.exists() else None
+        return None
 
     def head(self, held: Held, keywords: frozenset[str]) -> Dataset:
         """Some attributes of an object, none of which holds pixels.

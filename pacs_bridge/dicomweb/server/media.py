@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
@@ -19,6 +20,7 @@ DICOM = "application/dicom"
 OCTETS = "application/octet-stream"
 _PARAMETER = re.compile(r';\s*([\w!#$&^.+-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;,\s]*)')
 _ENTRY = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,"])+')
+_BLOCK = 1 << 20
 _LONGEST = 8192
 """Characters of an Accept header that are looked at."""
 
@@ -126,10 +128,27 @@ def chosen(connection: HTTPConnection, offers: Sequence[Offer]) -> Offer:
 class Part:
     """One part of a multipart body."""
 
-    content: bytes
+    content: bytes | Path
+    """Itself, or the file that is all of it."""
     content_type: str
     location: str = ""
     """Content-Location."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        if isinstance(self.content, Path):
+            return self.content.stat().st_size
+        return len(self.content)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Its content; of a file a block at a time."""
+        if isinstance(self.content, bytes):
+            yield self.content
+            return
+        with self.content.open("rb") as file:
+            while block := file.read(_BLOCK):
+                yield block
 
 
 @dataclass(frozen=True)
@@ -155,8 +174,8 @@ class Multipart:
             head = f"--{self.boundary}\r\nContent-Type: {part.content_type}\r\n"
             if part.location:
                 head += f"Content-Location: {part.location}\r\n"
-            yield f"{head}Content-Length: {len(part.content)}\r\n\r\n".encode()
-            yield part.content
+            yield f"{head}Content-Length: {part.size}\r\n\r\n".encode()
+            yield from part.pieces()
             yield b"\r\n"
         yield f"--{self.boundary}--\r\n".encode()
 

@@ -21,6 +21,7 @@ _log = logging.getLogger(__name__)
 LARGEST_VALUE = 1024
 """Bytes of a binary value that stands in the metadata itself."""
 _BINARY = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
+_CHARACTER_SET = Tag("SpecificCharacterSet")
 PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 
 
@@ -85,6 +86,9 @@ def _items(dataset: Dataset, url: str) -> dict[str, Any]:
         if tag.group == 0x0002 or tag in PIXELS:
             continue
         name = f"{tag:08X}"
+        if tag == _CHARACTER_SET:  # JSON is in UTF-8 (F.2), whatever the object is in
+            told[name] = {"vr": "CS", "Value": ["ISO_IR 192"]}
+            continue
         try:
             told[name] = _told(dataset, tag, f"{url}/{name}" if url else "")
         except _Damaged as error:  # told of without a value; the object itself still has it

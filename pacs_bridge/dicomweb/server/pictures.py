@@ -3,164 +3,134 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 from pydicom.uid import ExplicitVRLittleEndian
 
 from imaging.image_classes import is_image_class
-from pacs_bridge.dicomweb.server.frames import Frames, frames_of
+from pacs_bridge.dicomweb.server.documents import HTML, document_of
+from pacs_bridge.dicomweb.server.frames import LOSSLESS, Frames, frames_of
 from pacs_bridge.dicomweb.server.held import Held
-from pacs_bridge.dicomweb.server.house import House, InHouse, Reads
+from pacs_bridge.dicomweb.server.house import (
+    INSTANCE,
+    SERIES,
+    STUDY,
+    House,
+    InHouse,
+    Objects,
+    Reads,
+)
 from pacs_bridge.dicomweb.server.media import OCTETS, Offer, Part, chosen
-from pacs_bridge.dicomweb.server.rendered import THUMBNAIL, Slide, View, slide_of, view_of
-from pacs_bridge.dicomweb.server.wado import INSTANCE, SERIES, STUDY, note, object_url, sent
+from pacs_bridge.dicomweb.server.rendered import FORMATS, THUMBNAIL, Slide, slide_of, view_of
+from pacs_bridge.dicomweb.server.sending import fresh, sent, text, warned
 
 router = APIRouter()
 
 MOST_PICTURES = 2000
 """Rendered frames in one answer."""
+FRAMES = INSTANCE + "/frames/{numbers}"
 _EXPLICIT = str(ExplicitVRLittleEndian)
-_PICTURES = (Offer("image/jpeg"), Offer("image/png"))
+_PICTURES = tuple(Offer(kind) for kind in FORMATS)
+_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+"""A report's page brings its own style and pictures, and may run nothing."""
 
 
-@router.get(INSTANCE + "/frames/{numbers}")
+@router.get(FRAMES)
 def frames(
-    house: InHouse,
-    caller: Reads,
-    request: Request,
-    study_uid: str,
-    series_uid: str,
-    instance_uid: str,
-    numbers: str,
+    house: InHouse, caller: Reads, request: Request, held: Objects, numbers: str
 ) -> Response:
-    """Frames by number, from 1, with commas between; stored or decoded."""
-    (held,) = house.holdings.objects(study_uid, series_uid, instance_uid)
-    note(house, caller.who, [held])
+    """Frames by number, from 1, with commas between: as they are held, decoded, or compressed."""
+    house.note(caller, held)
+    return fresh(house, request, held, lambda: _frames(house, request, held[0], numbers))
+
+
+@router.get(STUDY + "/rendered")
+@router.get(SERIES + "/rendered")
+@router.get(INSTANCE + "/rendered")
+def rendered(house: InHouse, caller: Reads, request: Request, held: Objects) -> Response:
+    """All images, all their frames, as pictures; of a single object also a document."""
+    house.note(caller, held)
+    return fresh(house, request, held, lambda: _rendered(house, request, held))
+
+
+@router.get(FRAMES + "/rendered")
+def rendered_frames(
+    house: InHouse, caller: Reads, request: Request, held: Objects, numbers: str
+) -> Response:
+    """Some frames as pictures."""
+    house.note(caller, held)
+    return fresh(house, request, held, lambda: _rendered(house, request, held, numbers))
+
+
+@router.get(STUDY + "/thumbnail")
+@router.get(SERIES + "/thumbnail")
+@router.get(INSTANCE + "/thumbnail")
+def thumbnail(house: InHouse, caller: Reads, request: Request, held: Objects) -> Response:
+    """A small picture, of the middle image."""
+    house.note(caller, held)
+    return fresh(house, request, held, lambda: _thumbnail(house, request, held))
+
+
+@router.get(FRAMES + "/thumbnail")
+def frame_thumbnail(
+    house: InHouse, caller: Reads, request: Request, held: Objects, numbers: str
+) -> Response:
+    """A small picture of a frame."""
+    house.note(caller, held)
+    return fresh(house, request, held, lambda: _thumbnail(house, request, held, numbers))
+
+
+def _frames(house: House, request: Request, held: Held, numbers: str) -> Response:
     found = frames_of(held.path)
     indices = _indices(numbers, found.count)
     offer = chosen(request, _frame_offers(found))
-    as_stored = offer.transfer_syntax == str(found.syntax) and found.compressed
-    kind = f"{found.media_type if as_stored else OCTETS}; transfer-syntax={offer.transfer_syntax}"
-    url = object_url(house, request, held)
+    syntax = offer.transfer_syntax
+    as_stored = syntax == str(found.syntax) and found.compressed
+    media_type = OCTETS
+    if as_stored:
+        media_type = found.media_type
+    elif syntax in LOSSLESS:
+        media_type = LOSSLESS[syntax]
+    url = house.object_url(request, held)
 
     def part(index: int) -> Callable[[], Part]:
         def made() -> Part:
-            content = found.stored(index) if as_stored else found.decoded(index)
+            if as_stored:
+                content = found.stored(index)
+            elif syntax in LOSSLESS:
+                content = found.encoded(index, syntax)
+            else:
+                content = found.decoded(index)
+            kind = f"{media_type}; transfer-syntax={syntax}"
             return Part(content, kind, f"{url}/frames/{index + 1}")
 
         return made
 
-    return sent(offer, [part(index) for index in indices])
-
-
-@router.get(STUDY + "/rendered")
-def rendered_study(house: InHouse, caller: Reads, request: Request, study_uid: str) -> Response:
-    """All images of a study as pictures."""
-    return _rendered(house, caller.who, request, house.holdings.objects(study_uid))
-
-
-@router.get(SERIES + "/rendered")
-def rendered_series(
-    house: InHouse, caller: Reads, request: Request, study_uid: str, series_uid: str
-) -> Response:
-    """All images of a series as pictures."""
-    return _rendered(house, caller.who, request, house.holdings.objects(study_uid, series_uid))
-
-
-@router.get(INSTANCE + "/rendered")
-def rendered_instance(
-    house: InHouse,
-    caller: Reads,
-    request: Request,
-    study_uid: str,
-    series_uid: str,
-    instance_uid: str,
-) -> Response:
-    """One image, all its frames, as pictures."""
-    held = house.holdings.objects(study_uid, series_uid, instance_uid)
-    return _rendered(house, caller.who, request, held)
-
-
-@router.get(INSTANCE + "/frames/{numbers}/rendered")
-def rendered_frames(
-    house: InHouse,
-    caller: Reads,
-    request: Request,
-    study_uid: str,
-    series_uid: str,
-    instance_uid: str,
-    numbers: str,
-) -> Response:
-    """Some frames as pictures."""
-    held = house.holdings.objects(study_uid, series_uid, instance_uid)
-    return _rendered(house, caller.who, request, held, numbers)
-
-
-@router.get(STUDY + "/thumbnail")
-def study_thumbnail(house: InHouse, caller: Reads, request: Request, study_uid: str) -> Response:
-    """A small picture of a study."""
-    return _thumbnail(house, caller.who, request, house.holdings.objects(study_uid))
-
-
-@router.get(SERIES + "/thumbnail")
-def series_thumbnail(
-    house: InHouse, caller: Reads, request: Request, study_uid: str, series_uid: str
-) -> Response:
-    """A small picture of a series."""
-    return _thumbnail(house, caller.who, request, house.holdings.objects(study_uid, series_uid))
-
-
-@router.get(INSTANCE + "/thumbnail")
-def instance_thumbnail(
-    house: InHouse,
-    caller: Reads,
-    request: Request,
-    study_uid: str,
-    series_uid: str,
-    instance_uid: str,
-) -> Response:
-    """A small picture of an image."""
-    held = house.holdings.objects(study_uid, series_uid, instance_uid)
-    return _thumbnail(house, caller.who, request, held)
-
-
-@router.get(INSTANCE + "/frames/{numbers}/thumbnail")
-def frame_thumbnail(
-    house: InHouse,
-    caller: Reads,
-    request: Request,
-    study_uid: str,
-    series_uid: str,
-    instance_uid: str,
-    numbers: str,
-) -> Response:
-    """A small picture of a frame."""
-    held = house.holdings.objects(study_uid, series_uid, instance_uid)
-    return _thumbnail(house, caller.who, request, held, numbers)
+    return sent(request, offer, [part(index) for index in indices])
 
 
 def _frame_offers(frames: Frames) -> Sequence[Offer]:
-    if not frames.compressed:
-        return (Offer(OCTETS, True, _EXPLICIT), Offer(OCTETS, False, _EXPLICIT))
     syntax = str(frames.syntax)
-    return (
-        Offer(OCTETS, True, _EXPLICIT, False),
-        Offer(frames.media_type, True, syntax),
-        Offer(OCTETS, True, syntax, True, False),
-        Offer(OCTETS, False, _EXPLICIT, False),
-        Offer(frames.media_type, False, syntax),
-    )
+    offers: list[Offer] = []
+    for multipart in (True, False):
+        offers.append(Offer(OCTETS, multipart, _EXPLICIT, not frames.compressed))
+        if frames.compressed:
+            offers.append(Offer(frames.media_type, multipart, syntax))
+            offers.append(Offer(OCTETS, multipart, syntax, True, False))
+        if frames.grey is not None:
+            for made, media_type in LOSSLESS.items():
+                offers.append(Offer(media_type, multipart, made, False))
+                offers.append(Offer(OCTETS, multipart, made, False, False))
+    return offers
 
 
-def _rendered(
-    house: House, who: str, request: Request, held: Sequence[Held], numbers: str = ""
-) -> Response:
+def _rendered(house: House, request: Request, held: Sequence[Held], numbers: str = "") -> Response:
     view = view_of(request.query_params)
     images = [each for each in held if is_image_class(each.sop_class_uid)]
     if not images:
-        raise HTTPException(406, "only images can be rendered")
-    note(house, who, held)
+        return _document(house, request, held)
     if len(images) > MOST_PICTURES:
         raise HTTPException(413, f"{len(images)} images; at most {MOST_PICTURES} frames at once")
     places: list[tuple[Held, Slide, int]] = []
@@ -171,33 +141,46 @@ def _rendered(
         places += [(each, slide, index) for index in indices]
         if len(places) > MOST_PICTURES:
             raise HTTPException(413, f"at most {MOST_PICTURES} frames at once")
-    several = (Offer("image/jpeg", multipart=True), Offer("image/png", multipart=True))
+    several = tuple(Offer(kind, multipart=True) for kind in FORMATS)
     offer = chosen(request, (*_PICTURES, *several) if len(places) == 1 else several)
 
     def part(each: Held, slide: Slide, index: int) -> Callable[[], Part]:
         def made() -> Part:
-            url = f"{object_url(house, request, each)}/frames/{index + 1}/rendered"
+            url = f"{house.object_url(request, each)}/frames/{index + 1}/rendered"
             return Part(slide.picture(index, view, offer.type), offer.type, url)
 
         return made
 
-    return sent(offer, [part(*place) for place in places])
+    answer = sent(request, offer, [part(*place) for place in places])
+    return warned(answer, house.url(request), *view.not_done)
 
 
-def _thumbnail(
-    house: House, who: str, request: Request, held: Sequence[Held], numbers: str = ""
-) -> Response:
+def _document(house: House, request: Request, held: Sequence[Held]) -> Response:
+    document = document_of(held[0], house.holdings) if len(held) == 1 else None
+    if document is None:
+        raise HTTPException(
+            406, "only images, PDF documents and the reports made here can be rendered"
+        )
+    offer = chosen(request, (Offer(document.media_type),))
+    answer = text(request, document.content, offer.type)
+    if document.media_type == HTML:
+        answer.headers["Content-Security-Policy"] = _PAGE_POLICY
+    return answer
+
+
+def _thumbnail(house: House, request: Request, held: Sequence[Held], numbers: str = "") -> Response:
     images = [each for each in held if is_image_class(each.sop_class_uid)]
     if not images:
         raise HTTPException(404, "there is no image to make a picture of")
-    note(house, who, held)
     offer = chosen(request, _PICTURES)
-    asked = view_of(request.query_params)
-    view = View(asked.window, asked.size or (THUMBNAIL, THUMBNAIL), asked.quality)
+    view = view_of(request.query_params)
+    if view.size is None:
+        view = replace(view, size=(THUMBNAIL, THUMBNAIL))
     slide = slide_of(images[len(images) // 2].path)
     count = slide.frames.count
     index = _indices(numbers, count)[0] if numbers else count // 2
-    return Response(slide.picture(index, view, offer.type), media_type=offer.type)
+    answer = Response(slide.picture(index, view, offer.type), media_type=offer.type)
+    return warned(answer, house.url(request), *view.not_done)
 
 
 def _indices(numbers: str, count: int) -> list[int]:
@@ -206,10 +189,10 @@ def _indices(numbers: str, count: int) -> list[int]:
     Raises:
         HTTPException: 400 no list of numbers, 404 no such frame.
     """
-    texts = numbers.split(",")
-    if not all(text.isdecimal() and len(text) < 10 for text in texts):
+    given = numbers.split(",")
+    if not all(each.isdecimal() and len(each) < 10 for each in given):
         raise HTTPException(400, f"{numbers[:80]!r} is no list of frame numbers")
-    indices = [int(text) - 1 for text in texts]
+    indices = [int(each) - 1 for each in given]
     for index in indices:
         if not 0 <= index < count:
             raise HTTPException(404, f"frame {index + 1}: there are {count}")

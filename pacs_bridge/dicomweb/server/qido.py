@@ -5,16 +5,18 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from pacs_bridge.dicomweb.server.house import House, InHouse, Reads
+from pacs_bridge.dicomweb.server.house import SERIES, STUDY, House, InHouse, Reads
 from pacs_bridge.dicomweb.server.media import JSON, Offer, chosen
 from pacs_bridge.dicomweb.server.model import as_json, encoded
 from pacs_bridge.dicomweb.server.query import Query, parse
 from pacs_bridge.dicomweb.server.search import Page
+from pacs_bridge.dicomweb.server.sending import text, warned
 
 router = APIRouter()
 
 LISTS = (Offer(JSON), Offer("application/json"))
 """Media types of lists of data sets."""
+MORE = "There are additional results that can be requested"
 
 
 @router.get("/studies")
@@ -26,45 +28,26 @@ def studies(house: InHouse, caller: Reads, request: Request) -> Response:
 
 
 @router.get("/series")
+@router.get(STUDY + "/series")
 def series(house: InHouse, caller: Reads, request: Request) -> Response:
-    """Series of all studies that match."""
+    """Series that match, of one study or of all."""
     query = _query(request)
-    page = house.search.series(query, house.url(request))
-    return _answer(house, caller.who, request, query, page)
-
-
-@router.get("/studies/{study_uid}/series")
-def series_of_study(house: InHouse, caller: Reads, request: Request, study_uid: str) -> Response:
-    """Series of a study that match."""
-    query = _query(request)
+    study_uid = request.path_params.get("study_uid")
     page = house.search.series(query, house.url(request), study_uid)
-    return _answer(house, caller.who, request, query, page, study_uid)
+    return _answer(house, caller.who, request, query, page)
 
 
 @router.get("/instances")
+@router.get(STUDY + "/instances")
+@router.get(SERIES + "/instances")
 def instances(house: InHouse, caller: Reads, request: Request) -> Response:
-    """Instances of all studies that match."""
+    """Instances that match, of one study or series, or of all."""
     query = _query(request)
-    page = house.search.instances(query, house.url(request))
+    named = request.path_params
+    page = house.search.instances(
+        query, house.url(request), named.get("study_uid"), named.get("series_uid")
+    )
     return _answer(house, caller.who, request, query, page)
-
-
-@router.get("/studies/{study_uid}/instances")
-def instances_of_study(house: InHouse, caller: Reads, request: Request, study_uid: str) -> Response:
-    """Instances of a study that match."""
-    query = _query(request)
-    page = house.search.instances(query, house.url(request), study_uid)
-    return _answer(house, caller.who, request, query, page, study_uid)
-
-
-@router.get("/studies/{study_uid}/series/{series_uid}/instances")
-def instances_of_series(
-    house: InHouse, caller: Reads, request: Request, study_uid: str, series_uid: str
-) -> Response:
-    """Instances of a series that match."""
-    query = _query(request)
-    page = house.search.instances(query, house.url(request), study_uid, series_uid)
-    return _answer(house, caller.who, request, query, page, study_uid)
 
 
 def _query(request: Request) -> Query:
@@ -72,28 +55,12 @@ def _query(request: Request) -> Query:
     return parse(request.query_params.multi_items())
 
 
-def _answer(
-    house: House,
-    who: str,
-    request: Request,
-    query: Query,
-    page: Page,
-    study_uid: str | None = None,
-) -> Response:
-    house.views.note(who, "web-searched", study_uid, f"{len(page.matches)} matches")
-    url = house.url(request)
-    headers: list[str] = []
-    if query.fuzzy:
-        headers.append(
-            f'299 {url} "The fuzzymatching parameter is not supported. Only literal matching has '
-            'been performed."'
-        )
-    if page.more:
-        headers.append(f'299 {url} "There are additional results that can be requested"')
-    content = encoded(as_json(match) for match in page.matches)
-    response = Response(content if page.matches else b"", 200 if page.matches else 204)
+def _answer(house: House, who: str, request: Request, query: Query, page: Page) -> Response:
+    told = f"{len(page.matches)} matches"
+    house.views.note(who, "web-searched", request.path_params.get("study_uid"), told)
     if page.matches:
-        response.headers["Content-Type"] = chosen(request, LISTS).type
-    if headers:
-        response.headers["Warning"] = ", ".join(headers)
-    return response
+        content = encoded(as_json(match) for match in page.matches)
+        response = text(request, content, chosen(request, LISTS).type)
+    else:
+        response = Response(status_code=204)
+    return warned(response, house.url(request), *query.not_done, MORE if page.more else "")

@@ -19,8 +19,16 @@ _EXACT = frozenset(("UI",))
 _HEX = re.compile(r"[0-9A-Fa-f]{8}")
 _FIRST = 0x00080000
 """Tags before belong to commands and files."""
-_FIXED = frozenset(("limit", "offset", "fuzzymatching", "includefield", "accept",
-                    "emptyvaluematching", "multiplevaluematching"))  # fmt: skip
+_NOT_DONE = {
+    "fuzzymatching": "The fuzzymatching parameter is not supported. Only literal matching has been "
+    "performed.",
+    "emptyvaluematching": "The emptyvaluematching parameter is not supported. Empty Value Matching "
+    "has not been performed.",
+    "multiplevaluematching": "The multiplevaluematching parameter is not supported. Multiple Value "
+    "Matching has not been performed.",
+}
+"""What is said of parameters that are understood and not done (PS3.18 8.3.4.2, 5 and 6)."""
+_FIXED = frozenset(("accept", "charset"))
 
 
 class BadQuery(ValueError):
@@ -38,8 +46,8 @@ class Query:
     all_fields: bool = False
     limit: int | None = None
     offset: int = 0
-    fuzzy: bool = False
-    """Fuzzy matching was asked for."""
+    not_done: tuple[str, ...] = ()
+    """Kinds of matching that were asked for and are not done, for the Warning header."""
     names: frozenset[str] = field(default=frozenset())
     """The first keyword of each key."""
 
@@ -70,14 +78,16 @@ def parse(parameters: Sequence[tuple[str, str]]) -> Query:
     """
     keys: list[tuple[tuple[str, ...], str]] = []
     fields: set[str] = set()
-    limit, offset, fuzzy, every = None, 0, False, False
+    limit, offset, every = None, 0, False
+    not_done: list[str] = []
     for name, value in parameters:
         if name == "limit":
             limit = _whole(name, value)
         elif name == "offset":
             offset = _whole(name, value)
-        elif name == "fuzzymatching":
-            fuzzy = value.lower() == "true"
+        elif name in _NOT_DONE:
+            if value.lower() == "true":
+                not_done.append(_NOT_DONE[name])
         elif name == "includefield":
             for each in filter(None, value.split(",")):
                 every |= each.lower() == "all"
@@ -86,7 +96,7 @@ def parse(parameters: Sequence[tuple[str, str]]) -> Query:
         elif name not in _FIXED:
             keys.append((_path(name), value))
     names = frozenset(path[0] for path, _ in keys)
-    return Query(tuple(keys), frozenset(fields), every, limit, offset, fuzzy, names)
+    return Query(tuple(keys), frozenset(fields), every, limit, offset, tuple(not_done), names)
 
 
 def _path(name: str) -> tuple[str, ...]:
@@ -125,8 +135,9 @@ def _agrees(dataset: Dataset, path: tuple[str, ...], wanted: str) -> bool:
         return any(each in re.split(r"[,\\]", wanted) for each in held)
     several = path[-1] in ("ModalitiesInStudy", "Modality")
     choices = re.split(r"[,\\]", wanted) if several else [wanted]
-    if vr == "PN":
-        held = [part for each in held for part in _names(each)]
+    if vr == "PN":  # names alone are alike in capitals and small letters (C.2.2.2.1)
+        held = [part.casefold() for each in held for part in _names(each)]
+        choices = [choice.casefold() for choice in choices]
     return any(_like(each, choice) for each in held or [""] for choice in choices)
 
 
@@ -145,7 +156,7 @@ def _names(name: str) -> list[str]:
 
 def _like(text: str, pattern: str) -> bool:
     # [ is a character like others: only * and ? are wildcards in DICOM
-    return fnmatchcase(text.casefold(), pattern.casefold().replace("[", "[[]"))
+    return fnmatchcase(text, pattern.replace("[", "[[]"))
 
 
 def _in_range(text: str, wanted: str) -> bool:

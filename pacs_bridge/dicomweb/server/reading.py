@@ -10,17 +10,24 @@ from typing import Any
 from pydicom import dcmread
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_partial
+from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from pacs_bridge.errors import Refused
 from pacs_bridge.part10 import split_file
 
+_MODALITY = Tag("Modality")
 _HEAD = 1 << 16
 """Bytes that hold a file's meta information."""
 
 
 class Unreadable(Exception):
     """A file is damaged, or gone; whoever asks is told so, and others are not kept from theirs."""
+
+
+class Gone(Unreadable):
+    """A file that was here is here no longer."""
 
 
 def read(
@@ -41,7 +48,7 @@ def read(
         return dcmread(file, stop_before_pixels=not pixels, force=True, specific_tags=wanted)
     except Exception as error:
         # Nothing narrower: over a damaged file pydicom raises anything, RecursionError too.
-        raise Unreadable(f"it can't be read: {type(error).__name__}: {error}") from error
+        raise _unreadable(error) from error
 
 
 def read_clean(path: Path, keywords: Iterable[str]) -> Dataset:
@@ -75,6 +82,24 @@ def _element(raw: Dataset, keyword: str) -> DataElement | None:
         raise Unreadable(f"{keyword}: {error}") from error
 
 
+def modality_of(path: Path) -> str:
+    """The Modality (0008,0060) of an object, empty where it has none; read no further than that.
+
+    Raises:
+        Unreadable: it can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = read_partial(
+                file, stop_when=lambda tag, *_: tag > _MODALITY, force=True,
+                specific_tags=[_MODALITY],
+            )  # fmt: skip
+        return str(head.get("Modality") or "").strip()
+    except Exception as error:
+        # Nothing narrower, as above.
+        raise _unreadable(error) from error
+
+
 def syntax_of(path: Path) -> UID:
     """The transfer syntax a file is held in; nothing else of it is read.
 
@@ -85,4 +110,10 @@ def syntax_of(path: Path) -> UID:
         with path.open("rb") as file:
             return UID(split_file(file.read(_HEAD)).transfer_syntax_uid)
     except (OSError, Refused) as error:
-        raise Unreadable(f"it can't be read: {error}") from error
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> Unreadable:
+    if isinstance(error, FileNotFoundError):
+        return Gone(f"its file is gone: {error.filename}")
+    return Unreadable(f"it can't be read: {type(error).__name__}: {error}")

@@ -1,10 +1,11 @@
-"""Frames as pictures (PS3.18 10.4.1.1.3): windowed, scaled, JPEG or PNG."""
+"""Frames as pictures (PS3.18 10.4.1.1.3): windowed, cut out, scaled; JPEG, PNG or GIF."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,54 @@ from pacs_bridge.dicomweb.server.reading import Unreadable, read
 _LARGEST = 4096
 """Pixels of a picture's side."""
 THUMBNAIL = 200
-_FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG"}
+FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF"}
+"""Media types of pictures, the first where nothing is asked for (PS3.18 table 8.7.4-1)."""
 _FUNCTIONS = ("linear", "linear-exact", "sigmoid")
+
+
+_GRAMMAR = (
+    "window=centre,width,linear|linear-exact|sigmoid; viewport=columns,rows,left,top,width,height; "
+    "quality=1..100"
+)
+_IGNORED = ("annotation", "iccprofile")
 
 
 class BadView(ValueError):
     """A rendering parameter can't be understood."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """Part of an image, in its pixels; a negative width or height mirrors it (8.3.5.1.3)."""
+
+    left: float = 0.0
+    top: float = 0.0
+    width: float | None = None
+    height: float | None = None
+    """None: as far as the image goes."""
+
+    def cut_from(self, image: Image.Image) -> Image.Image:
+        """The part that lies in an image.
+
+        Raises:
+            BadView: none of it does.
+        """
+        width = image.width - self.left if self.width is None else self.width
+        height = image.height - self.top if self.height is None else self.height
+        box = (
+            max(0, round(self.left)),
+            max(0, round(self.top)),
+            min(image.width, round(self.left + abs(width))),
+            min(image.height, round(self.top + abs(height))),
+        )
+        if box[0] >= box[2] or box[1] >= box[3]:
+            raise BadView(f"viewport: the image has {image.width} columns and {image.height} rows")
+        cut = image.crop(box)
+        if width < 0:
+            cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        if height < 0:
+            cut = cut.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+        return cut
 
 
 @dataclass(frozen=True)
@@ -38,6 +81,10 @@ class View:
     """The picture fits into so many columns and rows; None: one for one."""
     quality: int = 90
     """Of a JPEG, 1 to 100."""
+    region: Region | None = None
+    """Shown instead of the whole image."""
+    not_done: tuple[str, ...] = ()
+    """What was asked for and is not done, for the Warning header."""
 
 
 def view_of(parameters: Mapping[str, str]) -> View:
@@ -46,32 +93,48 @@ def view_of(parameters: Mapping[str, str]) -> View:
     Raises:
         BadView: one of them is wrong, or asks for what is not done here.
     """
-    window, size, quality = None, None, 90
+    size, region, quality = None, None, 90
     try:
-        if given := parameters.get("window"):
-            centre, width, *function = given.split(",")
-            named = function[0].lower() if function else "linear"
-            if named not in _FUNCTIONS or len(function) > 1 or float(width) <= 0:
-                raise ValueError
-            window = (float(centre), float(width), named)
+        window = _window(parameters.get("window", ""))
         if given := parameters.get("viewport"):
-            columns, rows, *region = given.split(",")
-            if any(region):
-                raise BadView("viewport: a region of the image can't be cut out here")
+            columns, rows, *place = given.split(",")
             size = (int(columns), int(rows))
-            if not all(0 < side <= _LARGEST for side in size):
-                raise BadView(f"viewport: sides of 1 to {_LARGEST} pixels")
+            region = _region(place)
         if given := parameters.get("quality"):
             quality = int(given)
-            if not 1 <= quality <= 100:
-                raise ValueError
-    except BadView:
-        raise
     except ValueError:
-        raise BadView(
-            "window=centre,width,linear|linear-exact|sigmoid; viewport=columns,rows; quality=1..100"
-        ) from None
-    return View(window, size, quality)
+        raise BadView(_GRAMMAR) from None
+    if not 1 <= quality <= 100:
+        raise BadView(_GRAMMAR)
+    if size is not None and not all(0 < side <= _LARGEST for side in size):
+        raise BadView(f"viewport: sides of 1 to {_LARGEST} pixels")
+    not_done = [
+        f"The {name} parameter is not supported." for name in _IGNORED if name in parameters
+    ]
+    return View(window, size, quality, region, tuple(not_done))
+
+
+def _window(given: str) -> tuple[float, float, str] | None:
+    if not given:
+        return None
+    centre, width, *function = given.split(",")
+    named = function[0].lower() if function else "linear"
+    window = (float(centre), float(width), named)
+    if named not in _FUNCTIONS or len(function) > 1 or not (isfinite(window[0]) and window[1] > 0):
+        raise ValueError
+    return window
+
+
+def _region(given: list[str]) -> Region | None:
+    """Of ``sx,sy,sw,sh``, each of which may be missing or empty."""
+    if len(given) > 4:
+        raise ValueError
+    left, top, width, height = (float(each) if each else None for each in (given + [""] * 4)[:4])
+    if any(each is not None and not isfinite(each) for each in (left, top, width, height)):
+        raise ValueError
+    if left is None and top is None and width is None and height is None:
+        return None
+    return Region(left or 0.0, top or 0.0, width, height)
 
 
 @dataclass(frozen=True)
@@ -107,13 +170,15 @@ class Slide:
         except Exception as error:
             # Nothing narrower: over damaged values of a header pydicom and NumPy raise anything.
             raise Undecodable(f"frame {index + 1} can't be shown: {error}") from error
+        if view.region is not None:
+            image = view.region.cut_from(image)
         size = view.size or image.size
         if size != image.size:
             scale = min(size[0] / image.width, size[1] / image.height)
             fitted = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
             image = image.resize(fitted, Image.Resampling.BILINEAR)
         buffer = io.BytesIO()
-        image.save(buffer, _FORMATS[media_type], quality=view.quality)
+        image.save(buffer, FORMATS[media_type], quality=view.quality)
         return buffer.getvalue()
 
     def _shown(self, index: int, view: View) -> NDArray[Any]:

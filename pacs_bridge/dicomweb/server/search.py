@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 
 from imaging.image_classes import is_image_class
 from pacs_bridge.dicomweb.server.held import Held, Holdings
+from pacs_bridge.dicomweb.server.modalities import BySeries, Modalities
 from pacs_bridge.dicomweb.server.query import BadQuery, Query
 from pacs_bridge.dicomweb.server.reading import Unreadable
 from pacs_bridge.errors import UnknownStudy
@@ -44,6 +45,9 @@ _COUNTED = frozenset((
     "RetrieveURL",
 ))  # fmt: skip
 
+_BY_MODALITY = frozenset(("Modality", "ModalitiesInStudy"))
+MADE = ("SR", "SEG", "RTSTRUCT", "PR", "DOC")
+"""Modalities of what we make of a study (a secondary capture has that of its images)."""
 _OF_STUDY = frozenset(("ModalitiesInStudy", "SOPClassesInStudy"))
 
 
@@ -66,6 +70,7 @@ class Search:
 
     def __init__(self, holdings: Holdings, most: int) -> None:
         self._holdings = holdings
+        self._modalities = Modalities(holdings.store)
         self._most = most
 
     def studies(self, query: Query, url: str) -> Page:
@@ -119,7 +124,10 @@ class Search:
         """Studies that may match by what the database knows of them."""
         wanted = query.of("StudyInstanceUID").replace("\\", ",")
         uids = tuple(filter(None, wanted.split(",")))
+        among = self._with_modality(query, uids) if query.names & _BY_MODALITY else None
         for study in self._holdings.studies(uids):
+            if among is not None and study.study_uid not in among:
+                continue
             known = Dataset()
             known.StudyInstanceUID, known.StudyDate = study.study_uid, study.study_date
             known.PatientID, known.PatientName = study.patient_id, study.patient_name
@@ -128,22 +136,37 @@ class Search:
             if query.matches(known, known.dir()):
                 yield study
 
+    def _with_modality(self, query: Query, uids: Sequence[str]) -> set[str]:
+        """Studies that may hold a modality that is wanted, among what came or what we made.
+
+        Args:
+            query: names modalities.
+            uids: only these studies; empty: all.
+        """
+
+        def wanted(modality: str) -> bool:
+            known = Dataset()
+            known.Modality = known.ModalitiesInStudy = modality
+            return query.matches(known, _BY_MODALITY)
+
+        found = {
+            study_uid
+            for study_uid, by_series in self._modalities.of_studies(uids).items()
+            if any(map(wanted, set(by_series.values())))
+        }
+        return found | self._holdings.read_studies() if any(map(wanted, MADE)) else found
+
     def _studies(self, query: Query, url: str) -> Iterator[Dataset]:
         for candidate in self._candidates(query):
             series = self._grouped(candidate.study_uid)
             if not series:
                 continue
-            # the patient as the images name him, rather than what was made of them
-            first = sorted(
-                (each[0] for each in series.values()),
-                key=lambda held: not is_image_class(held.sop_class_uid),
-            )
-            heads = [self._head(held, STUDY | SERIES | query.fields) for held in first]
-            told = [head for head in heads if head is not None]
-            if not told:
+            match = self._of_study(series, query)
+            if match is None:
                 continue
-            match = _some(told[0], STUDY | query.fields)
-            match.ModalitiesInStudy = sorted({h.Modality for h in told if h.get("Modality")})
+            modalities = self._modalities.of(candidate.study_uid)
+            told = {self._modality(series[uid][0], modalities) for uid in series}
+            match.ModalitiesInStudy = sorted(told - {""})
             match.SOPClassesInStudy = sorted(
                 {each.sop_class_uid for group in series.values() for each in group}
             )
@@ -154,13 +177,36 @@ class Search:
             if query.matches(match):
                 yield match
 
+    def _of_study(self, series: dict[str, list[Held]], query: Query) -> Dataset | None:
+        """What the first object that can be read says of the study; None: none can be.
+
+        The patient as the images name him, rather than what was made of them.
+        """
+        first = sorted(
+            (each[0] for each in series.values()),
+            key=lambda held: not is_image_class(held.sop_class_uid),
+        )
+        wanted = STUDY | (query.fields - SERIES - INSTANCE)
+        for held in first:
+            head = self._head(held, wanted)
+            if head is not None:
+                return _some(head, wanted)
+        return None
+
+    def _modality(self, held: Held, received: BySeries) -> str:
+        if held.series_uid in received:
+            return received[held.series_uid]
+        head = self._head(held, SERIES)
+        return str(head.get("Modality") or "") if head is not None else ""
+
     def _series(self, query: Query, url: str, study_uids: Iterator[str]) -> Iterator[Dataset]:
+        wanted = STUDY | SERIES | (query.fields - INSTANCE)
         for study_uid in study_uids:
             for series_uid, group in self._grouped(study_uid).items():
-                head = self._head(group[0], STUDY | SERIES | query.fields)
+                head = self._head(group[0], wanted)
                 if head is None:
                     continue
-                match = _some(head, STUDY | SERIES | query.fields)
+                match = _some(head, wanted)
                 match.NumberOfSeriesRelatedInstances = len(group)
                 match.RetrieveURL = f"{url}/studies/{study_uid}/series/{series_uid}"
                 match.InstanceAvailability = "ONLINE"

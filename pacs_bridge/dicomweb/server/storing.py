@@ -3,7 +3,8 @@
 ==========  ==========================================================================
 Reason      What is wrong with an object (PS3.18 table I.2-2, PS3.4 B.2.3)
 ==========  ==========================================================================
-0xA700      no room for it, or it is larger than ``dicomweb.largest_object_mb``
+0xA700      no room for it now
+0xA701      it is larger than ``dicomweb.largest_object_mb``
 0xA900      data set and file meta information disagree, or it is of another study
 0xC000      it can't be understood
 0xC122      its transfer syntax is not taken
@@ -31,7 +32,7 @@ from pacs_bridge.store import Instance
 
 _log = logging.getLogger(__name__)
 
-NO_ROOM, FAILED = 0xA700, 0x0110
+NO_ROOM, TOO_LARGE, FAILED = 0xA700, 0xA701, 0x0110
 _CLASS, _SYNTAX = 0x0122, 0xC122
 _LONGEST_META = 1 << 16
 _SURE = 144
@@ -175,7 +176,7 @@ class Storing:
                 if size > self.largest:
                     raise Refused(
                         f"larger than {self.largest // _MEGABYTE} MB: see "
-                        "dicomweb.largest_object_mb", NO_ROOM,
+                        "dicomweb.largest_object_mb", TOO_LARGE,
                     )  # fmt: skip
                 incoming.add(piece)
             identity = incoming.identity()

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 
-from pacs_bridge.dicomweb.multipart import Malformed, boundary_of
+from pacs_bridge.dicomweb.multipart import Malformed, boundary_of, streamed
 from pacs_bridge.dicomweb.server.access import Caller
-from pacs_bridge.dicomweb.server.body import Body, parts_of
+from pacs_bridge.dicomweb.server.body import Body
 from pacs_bridge.dicomweb.server.house import House, InHouse, Stores
 from pacs_bridge.dicomweb.server.media import DICOM, chosen, media_type
 from pacs_bridge.dicomweb.server.model import as_json
 from pacs_bridge.dicomweb.server.qido import LISTS
+from pacs_bridge.dicomweb.server.sending import text, warned
 from pacs_bridge.dicomweb.server.storing import Outcome, Receipt
 
 router = APIRouter()
@@ -66,11 +67,8 @@ def _received(
     if broken and status == 200:
         status = 202
     body = json.dumps(as_json(receipt.dataset(url))).encode()
-    response = Response(body, status, media_type=answer_type)
     told = broken or next((each.why for each in receipt.failed), "")
-    if told:
-        said = told.encode("ascii", "replace").decode().replace('"', "'")[:400]
-        response.headers["Warning"] = f'299 {url} "{" ".join(said.split())}"'
+    response = warned(text(request, body, answer_type, status), url, told)
     if status == 503:
         response.headers["Retry-After"] = "300"
     return response
@@ -91,8 +89,7 @@ def _files(request: Request) -> Iterator[Iterator[bytes]]:
         return
     if kind.type != "multipart/related" or kind.parameters.get("type", DICOM).lower() != DICOM:
         raise HTTPException(415, f'{header[:200]!r}: send multipart/related; type="{DICOM}"')
-    for part in parts_of(body.read, boundary_of(header)):
-        yield part.pieces
+    yield from streamed(body.read, boundary_of(header))
 
 
 def _record(house: House, who: str, receipt: Receipt, broken: str) -> None:

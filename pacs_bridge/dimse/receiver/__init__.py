@@ -5,7 +5,7 @@ costs nothing. ``server`` takes connections, ``association`` is the life of one,
 PDUs, ``negotiation`` answers the request for an association with pynetdicom's code, ``commands``
 are DIMSE command sets, ``storing`` an object on its way into the inbox, ``events`` what we report
 over an association that a peer opened. ``processes`` are several listeners on the same ports,
-each a ``process`` that asks the server by ``messages``.
+each a ``process``, branched off one stem, that asks the server by ``messages``.
 """
 
 from pacs_bridge.dimse.receiver.processes import ProcessesPath

@@ -6,17 +6,17 @@ import logging
 import socket
 import ssl
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pydicom.uid import UID
 
 from pacs_bridge.dimse.accepted import Refusal
 from pacs_bridge.dimse.answers import PROCESSING_FAILURE, comment
+from pacs_bridge.dimse.house import House
 from pacs_bridge.dimse.receiver import commands
 from pacs_bridge.dimse.receiver.commands import Command
 from pacs_bridge.dimse.receiver.data_sets import decoded_data_set, encoded_data_set
 from pacs_bridge.dimse.receiver.events import Events
-from pacs_bridge.dimse.receiver.house import House
 from pacs_bridge.dimse.receiver.negotiation import (
     Context,
     agree,
@@ -145,7 +145,8 @@ class Association:
         try:
             self._connection = self._tls.wrap_socket(plain, server_side=True)
         except OSError as error:
-            raise Gone(f"no TLS: {error}") from error
+            _log.warning("no TLS with %s:%d: %s", self._address, self._port, error)
+            raise Gone(str(error)) from error
         self._connection.settimeout(None)
 
     def _converse(self) -> None:
@@ -294,19 +295,18 @@ class Association:
         command = self._request
         if command is None or context_id != self._context_id:
             raise Violation("a data set without a command", UNEXPECTED_PARAMETER)
+        add: Callable[[memoryview], object] = self._data_set.extend
         if self._storing is not None:
-            take, add = self._wire.some, self._storing.add
-            while length:
-                piece = take(length)
-                length -= len(piece)
-                add(piece)
-        else:
-            if len(self._data_set) + length > _LONGEST_MESSAGE:
-                raise Violation("a data set too large for its command", INVALID_VALUE)
-            while length:
-                piece = self._wire.some(length)
-                length -= len(piece)
-                self._data_set += piece
+            add = self._storing.add
+        elif command.field not in _NORMALISED:
+            add = len  # of no use: only taken off the connection
+        elif len(self._data_set) + length > _LONGEST_MESSAGE:
+            raise Violation("a data set too large for its command", INVALID_VALUE)
+        take = self._wire.some
+        while length:
+            piece = take(length)
+            length -= len(piece)
+            add(piece)
         if last:
             self._request = None
             self._complete(command, self._context)

@@ -43,6 +43,13 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """First of a process. Answer: None."""
+
+    pid: int
+
+
+@dataclass(frozen=True)
 class Enter:
     """May there be one more association from that address? Answer: Refusal or None."""
 
@@ -103,5 +110,5 @@ class Failed:
     why: str
 
 
-Ask = Enter | Leave | Stored | Serve | Follow | Told
+Ask = Begun | Enter | Leave | Stored | Serve | Follow | Told
 Answer = Refusal | Served | Event | Failed | None

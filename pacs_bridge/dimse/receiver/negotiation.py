@@ -21,15 +21,14 @@ from pacs_bridge.dimse.accepted import (
     OPERATIONS_AT_ONCE,
     STORAGE_CLASSES,
     STORAGE_LEVEL,
+    WRONG_PROTOCOL,
     Refusal,
+    application_refusal,
     supported,
 )
 from pacs_bridge.dimse.normalised import Normalised
 from pacs_bridge.dimse.receiver.violation import INVALID_VALUE, Violation
 from pacs_bridge.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
-
-WRONG_PROTOCOL = Refusal(1, 2, 2, "it speaks another version of the protocol")
-WRONG_APPLICATION = Refusal(1, 1, 2, "it names another application context than DICOM's")
 
 
 @dataclass(frozen=True)
@@ -54,9 +53,7 @@ class Request:
         """Why it can't be had whoever asks; None: it can."""
         if not self.protocol_version & 1:
             return WRONG_PROTOCOL
-        if self.primitive.application_context_name != APPLICATION_CONTEXT_NAME:
-            return WRONG_APPLICATION
-        return None
+        return application_refusal(self.primitive.application_context_name)
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,11 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from pacs_bridge.dimse.accepted import Door
-from pacs_bridge.dimse.normalised import Normalised
+from pacs_bridge.dimse.house import House
 from pacs_bridge.dimse.ports import Ports
 from pacs_bridge.dimse.receiver.association import Association
-from pacs_bridge.dimse.receiver.house import House
-from pacs_bridge.dimse.services import Service
-from pacs_bridge.inbox import Inbox
-from pacs_bridge.settings import ListenerSettings
-from pacs_bridge.store import Instance
 
 _log = logging.getLogger(__name__)
 
@@ -30,18 +24,9 @@ _AT_THE_DOOR = 64
 class OwnPath:
     """See :class:`pacs_bridge.dimse.listener.DataPath`."""
 
-    def __init__(
-        self,
-        settings: ListenerSettings,
-        inbox: Inbox,
-        on_stored: Callable[[Instance], None],
-        services: Sequence[Service],
-        on_left: Callable[[str], None] = lambda title: None,
-        door: Door | None = None,
-    ) -> None:
-        door = door or Door(settings, on_left)
-        self._house = House(settings, inbox, on_stored, Normalised(services), door)
-        self._most = settings.maximum_associations + _AT_THE_DOOR
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._most = house.settings.maximum_associations + _AT_THE_DOOR
         self._lock = threading.Lock()
         self._open: dict[Association, threading.Thread] = {}
         self._wake = (-1, -1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 
 from pacs_bridge.dimse.answers import SUCCESS, asked_by_us, comment, not_kept, wrong_context
+from pacs_bridge.dimse.house import House
 from pacs_bridge.dimse.receiver.commands import (
     AFFECTED_CLASS,
     AFFECTED_INSTANCE,
     MOVE_ORIGINATOR,
     Command,
 )
-from pacs_bridge.dimse.receiver.house import House
 from pacs_bridge.dimse.receiver.negotiation import Context
 from pacs_bridge.inbox import Incoming
 

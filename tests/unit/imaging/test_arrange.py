@@ -202,6 +202,18 @@ def test_rounded_positions_are_no_tilt(drift: float) -> None:
     assert stack.grid.shape == (12, 32, 28)
 
 
+def test_pixels_so_small_that_a_tilt_would_take_all_memory_are_refused() -> None:
+    tilted = [image(2.5 * k, y=1.0 * k) for k in range(12)]
+    with pytest.raises(IrregularGeometry, match=r"z0\.dcm.*PixelSpacing.*0\.0001"):
+        arrange(tuple(replace(each, pixel_spacing=(0.0001, 0.7)) for each in tilted))
+
+
+def test_a_position_far_out_is_refused_before_anything_is_counted() -> None:
+    """A header that is wrong by its exponent: 40 thousand million slices would be missing."""
+    with pytest.raises(IrregularGeometry, match=r"missing, up to \d{10,} in a row"):
+        arrange((*TWELVE, image(1e11)))
+
+
 def test_more_than_a_gantry_can_tilt_is_refused() -> None:
     with pytest.raises(IrregularGeometry, match="40.0 degrees, more than a gantry"):
         arrange(tuple(image(2.5 * k, y=2.5 * k * np.tan(np.radians(40))) for k in range(12)))

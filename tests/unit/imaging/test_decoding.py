@@ -98,6 +98,40 @@ def test_helpers_give_what_one_process_gives(tmp_path: Path) -> None:
     assert codes(helped) == ["unreadable-file", "missing-slices"]
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_one_file_of_many_frames_is_shared_out_and_gives_the_same(
+    tmp_path: Path, damaged: bool
+) -> None:
+    (path,) = compressed_frames(tmp_path)
+    if damaged:
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) - 9000])
+    files = {path: series_of([path]).slices}
+    alone = list(decode_files(files, helpers=0))
+    helped = list(decode_files(files, helpers=1))
+    assert len(alone) == 1 and len(helped) == 4
+    if damaged:
+        assert isinstance(alone[0], Undecoded)
+        assert any(isinstance(each, Undecoded) for each in helped)
+        return
+    planes = {n: p for made in helped if isinstance(made, Decoded) for n, p in made.planes.items()}
+    assert sorted(filter(None, planes)) == list(range(1, len(HU) + 1))
+    assert isinstance(alone[0], Decoded)
+    for number, plane in alone[0].planes.items():
+        assert np.array_equal(planes[number], plane)
+
+
+def compressed_frames(folder: Path) -> list[Path]:
+    """:data:`HU` as the frames of one file."""
+    (path,) = write(folder, make_images(HU[:1]))
+    image = pydicom.dcmread(path)
+    image.NumberOfFrames = len(HU)
+    set_stored(image, HU.astype(int) + 1024)
+    image.compress(RLELossless, generate_instance_uid=False)
+    image.save_as(path)
+    return [path]
+
+
 def test_several_series_at_once_in_threads(tmp_path: Path) -> None:
     paths = compressed(tmp_path, RLELossless)
     found: list[bool] = []
@@ -235,12 +269,7 @@ def test_signed_values_of_twelve_bits(tmp_path: Path) -> None:
 
 
 def test_few_frames_of_many_are_decoded_alone(tmp_path: Path) -> None:
-    (path,) = write(tmp_path, make_images(HU[:1]))
-    image = pydicom.dcmread(path)
-    image.NumberOfFrames = 12
-    set_stored(image, HU.astype(int) + 1024)
-    image.compress(RLELossless, generate_instance_uid=False)
-    image.save_as(path)
+    (path,) = compressed_frames(tmp_path)
     frames = [s for s in series_of([path]).slices if s.frame_number in (3, 11)]
     (made,) = decode_files({path: frames})
     assert isinstance(made, Decoded)

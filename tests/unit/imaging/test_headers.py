@@ -224,7 +224,8 @@ def test_bytes_overwritten_anywhere_give_an_image_or_a_notice(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         scan = scan_files([bad])
-    assert len(scan.slices) + len(scan.notices) + scan.other_objects == 1
+    files = {image.path for image in scan.slices}  # the bytes may say that it has many frames
+    assert len(files) + len(scan.notices) + scan.other_objects == 1
 
 
 def test_truncation_inside_the_meta_information(tmp_path: Path, good: bytes) -> None:

@@ -7,7 +7,6 @@ field at the place where the grid says it lies, whatever had to be moved or mixe
 from __future__ import annotations
 
 import shutil
-import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from benchmarks.archives import unpack
 from imaging.arrange import Place
 from imaging.geometry import Grid
 from imaging.headers import read_header
@@ -30,6 +30,7 @@ from imaging.objects.key_images import render_key_image
 from imaging.objects.source import plane_of
 from imaging.pixels.moved import moved
 from imaging.resample import to_isotropic
+from imaging.spacing import STEP_TOLERANCE
 from imaging.volume import Volume
 from tests.unit.imaging.objects.made import Study
 from tests.unit.imaging.synthetic import AXIAL, codes, load, make_images, random_hu, write
@@ -78,17 +79,18 @@ def field_images(
     return make_images(hu, orientation=orientation, spacing=(0.8, 0.7), change=place)
 
 
-def assert_field(volume: Volume) -> None:
+def assert_field(volume: Volume, *, off_mm: float = 0.0) -> None:
     """Every voxel of every slice that lies inside the images.
 
     What rounding may add up to: 0.5 in the images, which the cubic's weights along rows and
-    columns (sums of magnitudes up to 1.25 each) raise to 0.78, 0.5 once moved, 0.5 once mixed.
+    columns (sums of magnitudes up to 1.25 each) raise to 0.78, 0.5 once moved, 0.5 once mixed;
+    and what lies ``off_mm`` from its slice, because the distances count as even.
     """
     index = np.moveaxis(np.indices(volume.grid.shape), 0, -1)
     wanted = field(volume.grid.to_lps(index))
     inside = volume.voxels > -1000
     assert inside.any(axis=(1, 2)).all()
-    assert np.abs(volume.voxels - wanted)[inside].max() < 1.8
+    assert np.abs(volume.voxels - wanted)[inside].max() < 1.8 + off_mm * np.linalg.norm(FIELD)
 
 
 angle = st.floats(-3.1, 3.1)
@@ -121,7 +123,9 @@ def test_every_voxel_lies_where_its_value_is(
     paths = write(folder, images)
     loaded = load(paths)
     assert loaded.volume.grid.is_orthogonal()
-    assert_field(loaded.volume)
+    even = not any(n.code == "uneven-spacing" for n in loaded.notices)
+    assert not even or jitter <= STEP_TOLERANCE * 2.0 + 1e-5
+    assert_field(loaded.volume, off_mm=jitter if even else 0.0)
     again = load(data.draw(st.permutations(paths)))
     assert np.array_equal(again.volume.voxels, loaded.volume.voxels)
     assert again.volume.sources == loaded.volume.sources
@@ -275,9 +279,7 @@ def tilted_head(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     archive = shared_data / "protocol" / "geometry_tilt_gaps" / "dcm_qa_ct_GE_tilt18.5_gap.tar.xz"
     if not archive.is_file():
         pytest.fail(f"{archive} is missing although its folder of real images exists")
-    folder = tmp_path_factory.mktemp("tilted")
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+    folder = unpack(archive, tmp_path_factory.mktemp("tilted"))
     found = [p for p in folder.rglob("*") if p.is_file() and b"DICM" in p.read_bytes()[:132]]
     return sorted(found, key=lambda p: float(pydicom.dcmread(p).ImagePositionPatient[2]))
 

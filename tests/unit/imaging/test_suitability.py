@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -118,6 +119,26 @@ def test_another_part_of_the_body_comes_last() -> None:
     assert chosen(alone) == "PRE LIVER"
 
 
+def test_a_series_of_the_wanted_part_is_whole_however_far_another_reaches() -> None:
+    lungs, belly = series("LUNG", 5.0, length=180), series("ABD/PELVIS", length=500)
+    made = plan(lungs, belly, prefer_part="chest|lung")
+    assert chosen(made) == "LUNG"
+    assert "coverage" not in [f.aspect for f in verdict(made, "LUNG").factors]
+    both = plan(lungs, belly, series("CAP", 5.0, length=600), prefer_part="chest|lung")
+    assert chosen(both) == "CAP"
+
+
+def test_a_series_that_is_only_called_delayed_is_not_of_the_chest() -> None:
+    both = series("DELAY", length=250), series("CHEST", length=240)
+    assert chosen(plan(*both)) == "DELAY", "alike without a wish"
+    made = plan(*both, prefer_part="chest|lung")
+    assert chosen(made) == "CHEST"
+    assert "not delayed, mostly of the abdomen (DELAY)" in why(made, "DELAY")[1]
+    assert chosen(plan(*both, prefer_part="abd|liver")) == "DELAY"
+    told = series("DELAYED CHEST", length=250), series("WITH", length=240)
+    assert chosen(plan(*told, prefer_part="chest|lung")) == "DELAYED CHEST"
+
+
 @pytest.mark.parametrize(
     ("said", "kind"),
     [
@@ -166,6 +187,82 @@ def test_equal_series_are_chosen_by_number_whatever_their_order() -> None:
         made = plan(*order)
         assert chosen(made) == "one"
         assert "alike; it comes first" in why(made, "two")[1]
+
+
+# what loading would make of it ------------------------------------------------------------
+
+
+def at(made: Made, heights: list[float], thickness: float = 2.5) -> Made:
+    """The images of a series at other heights, mm."""
+    first = made.slices[0]
+    slices = tuple(
+        replace(
+            first, position=(0.0, 0.0, z), slice_thickness_mm=thickness, sop_instance_uid=f"1.{k}"
+        )
+        for k, z in enumerate(heights)
+    )
+    return replace(made, slices=slices)
+
+
+def test_the_widest_gap_of_an_uneven_series_counts() -> None:
+    """Thin slices below, thick ones above: most of the distances are fine, the others are not."""
+    head = [*np.arange(0, 75, 2.5), *np.arange(75, 135, 6.0)]
+    uneven = at(series("HEAD"), head, thickness=6.0)
+    code, told = why(plan(uneven, maximum_slice_mm=5.5), "HEAD")
+    assert code == "too-thick" and "6 mm" in told
+    uneven = at(series("HEAD"), head, thickness=5.0)
+    code, told = why(plan(uneven, maximum_slice_mm=5.5), "HEAD")
+    assert code == "too-thick" and "6 mm" in told, "the gap alone"
+    taken = plan(uneven, maximum_slice_mm=6.0)
+    assert chosen(taken) == "HEAD"
+    assert verdict(taken, "HEAD").factors[0].text.en == "slices of 6 mm"
+
+
+def test_one_or_two_missing_slices_are_told_when_read_and_more_are_refused() -> None:
+    every = [2.5 * k for k in range(60)]
+    short = at(series("CHEST"), [z for k, z in enumerate(every) if k not in (20, 21)])
+    assert chosen(plan(short, maximum_slice_mm=5.0)) == "CHEST"
+    long = at(series("CHEST"), [z for k, z in enumerate(every) if k not in (20, 21, 22)])
+    code, told = why(plan(long), "CHEST")
+    assert code == "irregular-geometry" and "3 in a row" in told
+
+
+def test_a_thick_twin_is_read_where_the_thin_one_makes_no_volume() -> None:
+    thin = series("thin", 1.25)
+    torn = replace(
+        thin, slices=tuple(s for k, s in enumerate(thin.slices) if k not in range(9, 14))
+    )
+    made = plan(torn, series("thick", 2.5))
+    assert chosen(made) == "thick"
+    assert why(made, "thin")[0] == "irregular-geometry"
+
+
+def test_copies_at_one_place_do_not_rule_a_series_out() -> None:
+    """Whether they are the same image, pixels tell when it is loaded."""
+    made = series("CHEST")
+    again = tuple(replace(s, sop_instance_uid=f"9.{k}") for k, s in enumerate(made.slices))
+    assert chosen(plan(replace(made, slices=made.slices + again))) == "CHEST"
+
+
+def test_many_images_at_few_positions_are_few_slices() -> None:
+    made = series("PERFUSION 4 positions", 5.0, length=20)
+    times = tuple(
+        replace(s, variant=(("TemporalPositionIdentifier", f"{t}"),), sop_instance_uid=f"{t}.{k}")
+        for t in range(30)
+        for k, s in enumerate(made.slices)
+    )
+    made = replace(made, slices=times, header=replace(made.header, description="DYNAMIC"))
+    code, told = why(plan(made), "DYNAMIC")
+    assert code == "too-few-slices" and told.startswith("4 slices")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("EXPIRATION", "INSPIRATION"), ("PRONE 1.0", "SUPINE 1.0")]
+)
+def test_the_usual_breath_and_position_come_first(one: str, other: str) -> None:
+    made = plan(series(one, number="2"), series(other, number="3"))
+    assert chosen(made) == other
+    assert [n.code for n in plan(series(one)).verdicts[0].notices] == ["described-so"]
 
 
 # split scans ------------------------------------------------------------------------------
@@ -236,6 +333,9 @@ def test_a_site_says_that_a_word_means_nothing() -> None:
     assert plan(images).chosen is None
     take = rule(description="^survey", then="take")
     assert chosen(plan(images, site=(take,))) == "SURVEY MIP protocol"
+    pet = plan(series("CTAC"), site=(rule(description="^CTAC", then="take"),))
+    assert [f.aspect for f in verdict(pet, "CTAC").factors] == ["slices"]
+    assert verdict(pet, "CTAC").notices == ()
     short = series("SURVEY", 2.5, length=10)
     assert plan(short, site=(take,)).chosen is None, "geometry stays"
 

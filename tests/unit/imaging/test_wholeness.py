@@ -98,6 +98,44 @@ def test_images_that_lie_otherwise() -> None:
     assert doubts([*WHOLE, *planes]) == (), "a second part"
 
 
+NUMBERED = [image(n, 2.5 * n) for n in range(1, 41)]
+
+
+def test_the_first_slices_are_missed_by_their_numbers() -> None:
+    assert doubts(NUMBERED) == ()
+    (found,) = doubts(NUMBERED[3:])
+    assert (found.kind, found.images, found.waits) == (Kind.ENDS, 3, True)
+    assert "begins at 4: the first 3 image(s) are missing" in found.text.en
+    assert "缺少最前 3 幅" in found.text.zh
+
+
+def test_the_last_slices_are_missed_where_the_scanner_counted() -> None:
+    counted = [replace(each, images_in_acquisition=40) for each in NUMBERED]
+    assert doubts(counted) == ()
+    (found,) = doubts(counted[:-5])
+    assert (found.kind, found.images, found.waits) == (Kind.ENDS, 5, True)
+    assert "ImagesInAcquisition counts 40 image(s), 35 are here" in found.text.en
+    twins = [replace(each, images_in_acquisition=80) for each in NUMBERED]
+    assert doubts(twins) == (), "two series were made of the acquisition"
+    assert [each.images for each in doubts(twins[1:])] == [1]
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        [image(n, 2.5 * n) for n in range(61, 101)],  # they go on from another series
+        [image(2 * n, 2.5 * n) for n in range(1, 41)],  # numbers of two series in turn
+        [image(9, 2.5 * n) for n in range(40)],
+        [image(n, 2.5 * n, frame_number=n) for n in range(4, 41)],  # one file is whole
+        [replace(each, images_in_acquisition=40 + n % 2) for n, each in enumerate(NUMBERED)],
+        # a localiser is number 1 of the series
+        [*NUMBERED[1:], image(1, 50.0, orientation=CORONAL, image_type=("ORIGINAL", "LOCALIZER"))],
+    ],
+)
+def test_numbers_that_say_nothing_are_no_doubt(images: list[ImageSlice]) -> None:
+    assert Kind.ENDS not in {doubt.kind for doubt in doubts(images)}
+
+
 def test_overlapping_parts_have_no_rule() -> None:
     odd = [image(500 + n, 2.5 * n) for n in range(20)]
     assert [d.kind for d in doubts([*WHOLE, *odd])] == []

@@ -12,6 +12,7 @@ from typing import Any
 from pacs_bridge.settings import Settings
 from pacs_bridge.workers import StudyTask, Workers
 from pacs_bridge.workers.devices import Device
+from tests.patience import PATIENT_S
 
 TWO_CPUS = [Device("cpu 0", "cpu"), Device("cpu 1", "cpu")]
 
@@ -51,7 +52,7 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
-def until(true: Callable[[], object], what: str, seconds: float = 60.0) -> None:
+def until(true: Callable[[], object], what: str, seconds: float = PATIENT_S) -> None:
     """Until ``true()``; fails the test when that takes too long."""
     deadline = time.monotonic() + seconds
     while not true():

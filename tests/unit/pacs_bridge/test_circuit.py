@@ -10,9 +10,9 @@ import pytest
 
 from imaging.report import Stage
 from pacs_bridge.deliver import Courier
-from pacs_bridge.delivery.circuit import Circuit, CircuitState
+from pacs_bridge.delivery.circuit import Circuit, CircuitState, CircuitStatus
 from pacs_bridge.dimse.outgoing import StoreOutcome
-from pacs_bridge.errors import BridgeError, PeerRefused, PeerUnreachable, UnknownStudy
+from pacs_bridge.errors import BridgeError, PeerRefused, PeerUnreachable, UnknownStudy, WrongState
 from pacs_bridge.settings import DestinationSettings
 from pacs_bridge.states import DeliveryState
 from pacs_bridge.store import Store
@@ -21,8 +21,10 @@ CLOSED, OPEN, HALF_OPEN = CircuitState
 
 
 def settings(**changes: Any) -> DestinationSettings:
-    values = {"circuit_failures": 3, "first_wait_s": 10.0, "longest_wait_s": 100.0} | changes
-    return DestinationSettings(name="pacs", ae_title="PACS", host="h", port=104, **values)
+    values = {
+        "name": "pacs", "circuit_failures": 3, "first_wait_s": 10.0, "longest_wait_s": 100.0,
+    } | changes  # fmt: skip
+    return DestinationSettings(ae_title="PACS", host="h", port=104, **values)
 
 
 class Clock:
@@ -33,9 +35,9 @@ class Clock:
         return self.now
 
 
-def test_it_opens_after_so_many_and_waits_ever_longer() -> None:
+def test_it_opens_after_so_many_and_waits_ever_longer(store: Store) -> None:
     clock = Clock()
-    circuit = Circuit(settings(), clock)
+    circuit = Circuit(settings(), store, clock)
     assert [circuit.found_nobody("x") for _ in range(3)] == [False, False, True]
     assert circuit.state is OPEN
     waits = []
@@ -57,8 +59,29 @@ def test_it_opens_after_so_many_and_waits_ever_longer() -> None:
     assert circuit.status.failures == 0
 
 
-def test_one_success_in_between_starts_the_count_anew() -> None:
-    circuit = Circuit(settings())
+def test_a_server_that_starts_knows_who_was_not_there_and_tries_once(store: Store) -> None:
+    clock = Clock()
+    before = Circuit(settings(), store, clock)
+    for _ in range(2):
+        before.found_nobody("gone")
+    clock.now += 50
+    between = Circuit(settings(), store, clock)
+    assert (between.state, between.status.failures) == (CLOSED, 2)
+    assert between.found_nobody("still gone"), "it opens only now"
+    clock.now += 5
+    after = Circuit(settings(), store, clock)
+    status = after.status
+    assert (status.state, status.failures, status.since) == (HALF_OPEN, 3, 1000.0)
+    assert status.last_error == "still gone"
+    assert not after.found_nobody("and still"), "that was said already"
+    assert after.state is OPEN
+    assert Circuit(settings(name="other"), store, clock).status == CircuitStatus()
+    assert after.answered()
+    assert Circuit(settings(), store, clock).status == CircuitStatus()
+
+
+def test_one_success_in_between_starts_the_count_anew(store: Store) -> None:
+    circuit = Circuit(settings(), store)
     for _ in range(5):
         circuit.found_nobody("x")
         circuit.found_nobody("x")
@@ -66,9 +89,9 @@ def test_one_success_in_between_starts_the_count_anew() -> None:
     assert circuit.state is CLOSED
 
 
-def test_a_person_can_end_the_wait() -> None:
+def test_a_person_can_end_the_wait(store: Store) -> None:
     clock = Clock()
-    circuit = Circuit(settings(circuit_failures=1), clock)
+    circuit = Circuit(settings(circuit_failures=1), store, clock)
     circuit.try_now()
     assert circuit.state is CLOSED
     circuit.found_nobody("x")
@@ -171,11 +194,35 @@ def test_everything_given_up_on_is_tried_again_in_one_go(store: Store, paths: li
     assert set(rows(store)) == {DeliveryState.GIVEN_UP}
     pacs.up = True
     assert courier.retry_all("pacs", "wang") == 20
+    assert courier._round(there), "one got through, more may"
     courier._round(there)
     assert set(rows(store)) == {DeliveryState.DELIVERED}
     assert courier.retry_all("pacs", "wang") == 0
     with pytest.raises(UnknownStudy, match="'nowhere'"):
         courier.retry_all("nowhere", "wang")
+
+
+def test_what_was_set_aside_is_tried_again_when_somebody_wants_it(
+    store: Store, paths: list[Path]
+) -> None:
+    pacs, there = Pacs(), settings(attempts=1)
+    courier = filled(store, paths[:1], pacs, there)
+    with pytest.raises(WrongState, match="was not given up on"):
+        courier.set_aside("1.2.01", "pacs", "wang", "by phone")
+    courier._round(there)
+    courier.set_aside("1.2.01", "pacs", "wang", "by phone")
+    (row,) = store.deliveries_of("9.0")
+    assert row.state is DeliveryState.SET_ASIDE
+    assert row.last_error.startswith("set aside by wang: by phone (it was: attempt 1 was the last")
+    (state,) = courier.destinations()
+    assert (state.given_up, state.set_aside) == (0, 1)
+    assert courier.retry_all("pacs", "wang") == 0
+    pacs.up = True
+    courier.retry("1.2.01", "pacs", "wang")
+    courier._round(there)
+    assert rows(store) == [DeliveryState.DELIVERED]
+    with pytest.raises(WrongState, match="delivered to pacs already"):
+        courier.retry("1.2.01", "pacs", "wang")
 
 
 def test_what_was_for_a_destination_that_is_no_more_says_so(

@@ -129,6 +129,14 @@ def test_a_study_with_a_gap_waits_says_so_and_is_whole_when_the_slices_come(
     assert judge(known, settings.assembly).complete
 
 
+def test_the_first_slices_are_waited_for_too(store: Store, tmp_path: Path) -> None:
+    files = write(tmp_path / "ct", make_images(name="first"))
+    keep(store, files[2:], time.time() - 31)
+    judged = judge(look(Settings(), store, "1.2.3"), ASSEMBLY)
+    assert not judged.complete
+    assert "the first 2 image(s) are missing" in judged.because.en
+
+
 def test_late_images_are_waited_for_anew(store: Store, tmp_path: Path) -> None:
     """The longest wait counts from the first image that no reading has taken up."""
     files = write(tmp_path / "ct", make_images(name="late"))

@@ -17,7 +17,7 @@ from pydicom.uid import (
 )
 
 from pacs_bridge.errors import Refused
-from pacs_bridge.identify import LONGEST_TEXT, identify
+from pacs_bridge.identify import LONGEST_TEXT, identify, identify_head
 from pacs_bridge.inbox import Inbox
 from pacs_bridge.part10 import split_file
 from tests.unit.pacs_bridge.made import command, ct, encoded, nested, with_element
@@ -93,6 +93,26 @@ class TestHostile:
     def test_any_bytes_are_identified_or_refused(self, data: bytes, syntax: str) -> None:
         with pytest.raises(Refused):
             identify(data, syntax)
+
+    @settings(max_examples=200, deadline=None)
+    @given(some.data())
+    @pytest.mark.filterwarnings("ignore")
+    def test_what_a_head_tells_the_whole_tells_too(self, data: Any) -> None:
+        whole = bytearray(with_element(_IMAGE, nested(3)))
+        for _ in range(data.draw(some.integers(0, 3))):
+            whole[data.draw(some.integers(0, len(whole) - 1))] = data.draw(some.integers(0, 255))
+        cut = data.draw(some.integers(0, len(whole)))
+        told = identify_head(bytes(whole[:cut]), ExplicitVRLittleEndian)
+        assert told is None or told == identify(bytes(whole), ExplicitVRLittleEndian)
+
+    def test_a_head_without_pixels_is_enough(self) -> None:
+        whole = encoded(_IMAGE)
+        assert identify_head(whole[:-512], ExplicitVRLittleEndian) == identify(
+            whole, ExplicitVRLittleEndian
+        )
+        assert identify_head(whole[:100], ExplicitVRLittleEndian) is None
+        packed = encoded(_IMAGE, DeflatedExplicitVRLittleEndian)
+        assert identify_head(packed, DeflatedExplicitVRLittleEndian) is None
 
     @settings(max_examples=300, deadline=None)
     @given(some.data())

@@ -16,11 +16,13 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
+from sqlalchemy import delete
 
 from pacs_bridge.errors import DiskFull, Refused
 from pacs_bridge.inbox import Inbox
 from pacs_bridge.part10 import split_file
 from pacs_bridge.store import Store
+from pacs_bridge.tables import instances
 from tests.unit.pacs_bridge.made import command, ct, encoded, saved
 
 
@@ -161,25 +163,41 @@ def test_a_disk_that_fills_midway_leaves_nothing_behind(
     with pytest.raises(DiskFull, match="no room"):
         inbox.receive(encoded(image), **command(image))
     monkeypatch.undo()
-    assert files(inbox) == []
+    (left,) = files(inbox)
+    assert left.stat().st_size == 0
     assert store.worklist() == []
+    kept = inbox.receive(encoded(image), **command(image))  # there is room again
+    assert dcmread(kept.path).PixelData == image.PixelData
+    assert files(inbox) == [left] == [kept.path]
 
 
-def test_file_is_synced_then_renamed_then_recorded(
+def test_what_a_full_disk_left_is_gone_after_the_next_start(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = ct()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "I/O error")))
+        with pytest.raises(OSError, match="I/O error"):
+            inbox.receive(encoded(image), **command(image))
+    assert inbox.recover().removed == 1
+    assert files(inbox) == []
+
+
+def test_file_is_renamed_and_durable_before_it_is_recorded(
     inbox: Inbox, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
-    really_sync, really_replace = os.fsync, Path.replace
+    really_sync, really_rename = os.fsync, Path.rename
     really_record = Store.record_instance
 
     def sync(descriptor: int) -> None:
         name = Path(f"/proc/self/fd/{descriptor}").readlink()
-        steps.append("sync file" if name.suffix == ".part" else "sync folder")
+        steps.append("sync file" if name.suffix == ".dcm" else "sync folder")
         really_sync(descriptor)
 
     def rename(self: Path, target: Any) -> Path:
         steps.append("rename")
-        return really_replace(self, target)
+        return really_rename(self, target)
 
     def record(self: Store, *arguments: Any, **more: Any) -> bool:
         steps.append("record")
@@ -192,10 +210,35 @@ def test_file_is_synced_then_renamed_then_recorded(
     )
     inbox.receive(encoded(first), **command(first))
     monkeypatch.setattr(os, "fsync", sync)
-    monkeypatch.setattr(Path, "replace", rename)
+    monkeypatch.setattr(Path, "rename", rename)
     monkeypatch.setattr(Store, "record_instance", record)
     inbox.receive(encoded(image), **command(image))
-    assert steps == ["sync file", "rename", "sync folder", "record"]
+    assert steps == ["rename", "sync file", "sync folder", "record"]
+
+
+def test_it_grows_beside_its_series_where_its_head_says_which(inbox: Inbox) -> None:
+    image = ct(PixelData=os.urandom(512))
+    data = encoded(image)
+    series = inbox.folder / image.StudyInstanceUID / image.SeriesInstanceUID
+    for head, folder in ((data[:-100], series), (data[:40], inbox.folder)):
+        with inbox.begin(**command(image)) as incoming:
+            incoming.add(head)
+            incoming.flush()
+            (part,) = inbox.folder.rglob("*.part")
+            assert part.parent == folder
+            incoming.add(data[len(head) :])
+            kept = incoming.keep()
+        assert files(inbox) == [kept.path]
+        assert kept.path.parent == series
+
+
+def test_what_comes_no_further_leaves_no_folder(inbox: Inbox) -> None:
+    image = ct()
+    with inbox.begin(**command(image)) as incoming:
+        incoming.add(encoded(image)[:-100])
+        incoming.flush()
+        assert files(inbox)
+    assert list(inbox.folder.iterdir()) == []
 
 
 class TestRecovery:
@@ -221,6 +264,20 @@ class TestRecovery:
         assert instance.source_ae == "SENDER"
         assert inbox.recover().recorded == []
         assert inbox.receive(encoded(image), **command(image)) == instance
+
+    def test_a_file_that_a_power_cut_left_half_is_not_recorded(
+        self, inbox: Inbox, store: Store
+    ) -> None:
+        image = ct()
+        kept = inbox.receive(encoded(image), **command(image))
+        with store.engine.begin() as db:
+            db.execute(delete(instances))
+        content = kept.path.read_bytes()
+        kept.path.write_bytes(content[:-100])  # renamed, but not all of it was on the disk
+        found = inbox.recover()
+        assert (found.recorded, found.unreadable) == ([], [kept.path])
+        assert inbox.receive(encoded(image), **command(image)).path == kept.path
+        assert kept.path.read_bytes() == content
 
     def test_an_older_version_does_not_displace_the_newer(self, inbox: Inbox, store: Store) -> None:
         image = ct()

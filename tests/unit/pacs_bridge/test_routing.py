@@ -44,6 +44,13 @@ def test_every_rule_has_to_hold(rules: dict[str, Any], reason: str) -> None:
     assert why_not(destination(**rules), CHEST, Outcome(), told=False) == reason
 
 
+def test_a_bracket_in_a_name_stands_for_itself() -> None:
+    branch = Origin("CT1", ("Clinic [North]",))
+    there = destination(institutions=("Clinic [North]",))
+    assert why_not(there, branch, Outcome(), told=False) == ""
+    assert why_not(there, Origin("CT1", ("Clinic N",)), Outcome(), told=False) != ""
+
+
 def test_images_that_do_not_say_match_no_rule_about_it() -> None:
     nothing = Origin("CT1")
     reason = why_not(destination(body_parts=("*",)), nothing, Outcome(), told=False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +20,7 @@ from imaging.report import Report, Stage
 from models.engine.turns import Priority
 from models.errors import SpecError
 from models.study.priors import PriorImages
+from pacs_bridge.database import writing
 from pacs_bridge.deliver import Courier
 from pacs_bridge.priors.gather import NOTHING, Gathered
 from pacs_bridge.settings import DestinationSettings, PeerSettings
@@ -29,6 +31,7 @@ from pacs_bridge.store import Instance, Store, Study, open_store
 from pacs_bridge.ups.states import UpsState
 from pacs_bridge.ups.worklist import Worklist
 from pacs_bridge.waits import Waits
+from pacs_bridge.withdrawals import withdraw
 from pacs_bridge.workers import StudyTask, TaskOutcome, Workers
 from pacs_bridge.workers.failures import StudyKillsWorkers
 from pacs_bridge.workers.watch import ModelWatch
@@ -73,6 +76,11 @@ class Site:
         found = self.store.reading(study_uid).report
         assert found is not None
         return found
+
+    def withdraw(self, study_uid: str) -> None:
+        because = Text(en="not wanted", zh="不需要")
+        with writing(self.store.engine) as db:
+            assert withdraw(db, study_uid, because, images_come=False)
 
     def said(self, study_uid: str, what: str) -> list[str]:
         return [e.detail for e in self.store.events_of(study_uid) if e.what == what]
@@ -376,3 +384,62 @@ def test_a_revision_takes_the_place_of_the_one_before(site: Site, files: list[Pa
         judged = asking.judge_complete(uid)
     assert judged.complete
     assert f"counts {len(files)} images, {len(files)} are held" in judged.because.en
+
+
+class WithdrawnMeanwhile:
+    """A worker whose study is wanted no longer when it is done."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def read(self, task: StudyTask, *, begun: Callable[[], None]) -> TaskOutcome:
+        outcome = self._site.steps.workers.read(task, begun=begun)
+        assert self._site.store.reading(task.study_uid).state is State.ANALYSING
+        self._site.withdraw(task.study_uid)
+        return outcome
+
+
+def test_what_is_withdrawn_while_it_is_read_is_discarded(site: Site, files: list[Path]) -> None:
+    uid = "1.2.3.90"
+    revision = site.receive(files, uid)
+    assert site.steps.plan(uid, revision)
+    steps = replace(site.steps, workers=cast(Workers, WithdrawnMeanwhile(site)))
+    assert not steps.analyse(uid, revision)
+    for step in (steps.compose, steps.deliver, steps.await_signature):
+        step(uid, revision)
+    reading = site.store.reading(uid)
+    assert (reading.state, reading.reason.en) == (State.NOT_ANALYSED, "not wanted")
+    assert reading.report is None and not site.said(uid, "analysed")
+    assert not (steps.folder(uid, revision) / Stage.PRELIMINARY).exists()
+    assert not steps.analyse(uid, revision)  # nor is it begun again by the workflow
+
+
+def test_what_is_withdrawn_before_it_is_sent_is_not_sent(
+    site: Site, study: str, files: list[Path]
+) -> None:
+    uid = "1.2.3.91"
+    revision = site.receive(files, uid)
+    settings = DestinationSettings(name="main", ae_title="PACS", host="127.0.0.1", port=1)
+    steps = replace(site.steps, courier=Courier(site.store, (settings,), "PREREAD"))
+    shutil.copytree(steps.folder(study, 1), steps.folder(uid, revision))  # as if it were read
+    site.store.set_report(uid, revision, site.report(study))
+    site.store.set_state(uid, revision, State.COMPOSING)
+    site.withdraw(uid)
+    steps.deliver(uid, revision)
+    steps.await_signature(uid, revision)
+    assert site.store.deliveries_of(uid) == []
+    assert site.store.reading(uid).state is State.NOT_ANALYSED
+    site.store.reopen(uid, revision, "zhang")
+    steps.deliver(uid, revision)
+    assert len(site.store.deliveries_of(uid)) == 2
+
+
+def test_what_was_withdrawn_before_it_was_begun_is_not_planned(
+    site: Site, files: list[Path]
+) -> None:
+    uid = "1.2.3.92"
+    site.take_in(files, uid)
+    site.withdraw(uid)
+    revision = site.steps.open(uid, "test", Text(en="all here", zh="齐全"))
+    assert revision is not None and not site.steps.plan(uid, revision)
+    assert site.store.reading(uid).reason.en == "not wanted"

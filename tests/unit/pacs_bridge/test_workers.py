@@ -23,6 +23,7 @@ from models.study.reading import plan_study, read_study
 from pacs_bridge.results import load_analysis
 from pacs_bridge.workers import Workers
 from pacs_bridge.workers.failures import ServerStops, StudyKillsWorkers, WorkerLost
+from tests.patience import PATIENT_S
 from tests.unit.imaging.synthetic import make_images, write
 from tests.unit.models.made import write_bright_model, write_model
 from tests.unit.models.study.test_study import write_chest
@@ -310,7 +311,7 @@ def test_urgent_studies_pass_those_that_wait(place: Path, files: list[Path]) -> 
     try:
         with ThreadPoolExecutor(4) as many:
             many.submit(read, "first", Priority.ROUTINE)
-            assert first.wait(30)
+            assert first.wait(PATIENT_S)
             for n, (uid, priority) in enumerate(
                 [("shadow", Priority.SHADOW), ("routine", Priority.ROUTINE),
                  ("urgent", Priority.URGENT)], start=1,

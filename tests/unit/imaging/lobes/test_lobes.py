@@ -34,6 +34,13 @@ def lobes(chest: Volume) -> LobeMap:
     return map_lobes(chest, lung_mask(chest))
 
 
+@pytest.fixture
+def coarser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws with pixels of 2.25 mm, for what does not hang on a voxel."""
+    monkeypatch.setattr(drawn, "SPACING", (2.0, 2.25, 2.25))
+    monkeypatch.setattr(drawn, "SHAPE", (135, 93, 133))
+
+
 def points(n: int, seed: int = 1) -> list[Point]:
     rng = np.random.default_rng(seed)
     inside = np.argwhere(drawn.in_lung(-1, 6.0) | drawn.in_lung(1, 6.0))
@@ -93,7 +100,8 @@ def test_distance_to_the_pleura_is_from_the_edge(
     assert place.subpleural == (expected <= 10)
 
 
-def test_a_vessel_is_no_pleura(chest: Volume, lobes: LobeMap) -> None:
+def test_a_vessel_is_no_pleura(coarser: None) -> None:
+    chest = drawn.chest()
     hu = np.array(chest.voxels)
     z, y, x = drawn.axes()
     hu[
@@ -104,7 +112,8 @@ def test_a_vessel_is_no_pleura(chest: Volume, lobes: LobeMap) -> None:
     assert place.pleura_mm > 30
 
 
-def test_a_mass_on_the_wall_touches_the_pleura(chest: Volume) -> None:
+def test_a_mass_on_the_wall_touches_the_pleura(coarser: None) -> None:
+    chest = drawn.chest()
     point = (drawn.MIDDLE_X + drawn.HALF[2] - 8.0, 0.0, 0.0)
     mass = drawn.ball(chest, point, 26.0)
     hu = np.array(chest.voxels)
@@ -122,7 +131,7 @@ def test_thirds_are_of_the_lungs_own_height(chest: Volume, lobes: LobeMap) -> No
         assert lobes.place(chest, drawn.ball(chest, (-70.0, 0.0, z))).third is third
 
 
-def test_lungs_that_touch_are_parted_at_the_junction_line() -> None:
+def test_lungs_that_touch_are_parted_at_the_junction_line(coarser: None) -> None:
     study = drawn.chest(touching=True, seed=3)
     found = map_lobes(study, lung_mask(study))
     for x in (-20.0, -6.0, 6.0, 20.0):
@@ -144,7 +153,9 @@ def test_storage_order_does_not_matter(chest: Volume, lobes: LobeMap) -> None:
         assert here.pleura_mm == pytest.approx(there.pleura_mm, abs=2.0)
 
 
-def test_without_a_visible_fissure_few_lobes_are_told_near_its_usual_place() -> None:
+def test_without_a_visible_fissure_few_lobes_are_told_near_its_usual_place(
+    coarser: None,
+) -> None:
     study = drawn.chest(fissures=False, seed=5)
     found = map_lobes(study, lung_mask(study))
     some = [p for p in points(150, seed=6) if fissure_mm(p) < 15]
@@ -165,7 +176,7 @@ def test_thick_slices_give_side_and_third_only(chest: Volume) -> None:
     assert "3 mm" in place.lobe_why.en
 
 
-def test_one_lung_alone() -> None:
+def test_one_lung_alone(coarser: None) -> None:
     study = drawn.chest(sides=(1,), seed=7)
     found = map_lobes(study, lung_mask(study))
     assert [lung.side for lung in found.lungs] == [Side.LEFT]

@@ -7,6 +7,8 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,7 +18,16 @@ from pydicom.dataset import Dataset
 
 from imaging.language import Language
 from imaging.objects import make_encapsulated_pdf, render_key_image, render_pdf
-from imaging.objects.pdf_words import CHINESE, GETA, KOREAN, LATIN, runs
+from imaging.objects.pdf_words import (
+    CHINESE,
+    EMBEDDED,
+    GETA,
+    KOREAN,
+    LATIN,
+    LATIN_BOLD,
+    embedded,
+    runs,
+)
 from imaging.report import FindingReview, Patient, Report, Signature, Verdict
 from tests.described_pancreas import pancreatic_report, pancreatic_study
 from tests.unit.imaging.objects.made import CREATED, Study, two_findings, with_organ
@@ -101,6 +112,52 @@ def test_the_same_report_makes_the_same_file() -> None:
     assert once == again
 
 
+@pytest.fixture
+def no_font(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine that has no font to put into the file."""
+    monkeypatch.setattr("imaging.objects.pdf_words.embeddable", lambda: None)
+    embedded.cache_clear()
+    yield
+    embedded.cache_clear()
+
+
+def fonts_of(pdf: bytes, folder: Path) -> dict[str, bool]:
+    """Whether each font is in the file, as Poppler lists them."""
+    (folder / "report.pdf").write_bytes(pdf)
+    listed = subprocess.run(
+        ["pdffonts", str(folder / "report.pdf")], capture_output=True, text=True, check=True
+    )
+    rows = [line.split() for line in listed.stdout.splitlines()[2:]]
+    return {row[0]: row[-5] == "yes" for row in rows}
+
+
+def test_chinese_goes_into_the_file_where_the_machine_has_a_font_for_that(tmp_path: Path) -> None:
+    if embedded() is None:
+        reason = "no Chinese font that can go into a PDF (fonts-wqy-microhei: apt)"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    study = two_findings()
+    report = full(study, impression="右肺结节，建议随访。")
+    once, again = (render_pdf(report, pictures(study), language=Language.ZH) for _ in range(2))
+    assert once == again
+    assert "建议随访" in "".join(pages(once))
+    fonts = fonts_of(once, tmp_path)
+    assert CHINESE not in fonts
+    assert [name for name, inside in fonts.items() if not inside] == [LATIN, LATIN_BOLD]
+    assert len(once) < 400_000, "the letters that are used, and no others"
+    assert runs("王小 8.2 𠮷") == [
+        (EMBEDDED, "王小 "), (LATIN, "8.2 "), (EMBEDDED, GETA),
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("no_font")
+def test_a_machine_without_such_a_font_names_one_that_readers_have(tmp_path: Path) -> None:
+    study = two_findings()
+    pdf = render_pdf(full(study), pictures(study), language=Language.ZH)
+    assert "不得用于诊断" in "".join(pages(pdf))
+    assert not fonts_of(pdf, tmp_path)[CHINESE]
+
+
+@pytest.mark.usefixtures("no_font")
 def test_letters_are_set_in_a_font_that_has_them() -> None:
     assert runs("Wang 王小 8.2 × 7.0 mm³") == [
         (LATIN, "Wang "), (CHINESE, "王小 "), (LATIN, "8.2 × 7.0 mm³"),
@@ -114,8 +171,8 @@ def test_no_letter_is_lost_and_none_is_taken_for_markup(text: str) -> None:
     together = "".join(letters for _, letters in runs(text))
     kept = [c for c in text if not (ord(c) < 32 and c not in "\t\n") and not 127 <= ord(c) < 160]
     assert len(together) == len(kept)
-    assert [c for c in together if c not in (GETA, "–")] == [
-        c for c in kept if ord(c) <= 0xFFFF and c not in (GETA, "–", "\u2212")
+    assert [c for c in together if c <= "\uffff" and c not in (GETA, "–")] == [
+        c for c in kept if c <= "\uffff" and c not in (GETA, "–", "\u2212")
     ]
 
 

@@ -130,14 +130,15 @@ def test_a_long_title_keeps_prefix_and_stage() -> None:
 def test_real_files_of_many_charsets(shared_data: Path) -> None:
     paths = sorted(p for p in (shared_data / "protocol" / "charsets").rglob("*") if p.is_file())
     tried = 0
+    study = two_findings()
+    report = study.report()
     for path in paths:
         if "PatientName" not in dcmread(path, force=True, stop_before_pixels=True):
             continue
-        study = two_findings()
-        study.headers = [_as_if_from(path, header) for header in study.headers]
-        wanted = str(study.headers[0].PatientName)
+        headers = [_as_if_from(path, header) for header in study.headers]
+        wanted = str(headers[0].PatientName)
         out = io.BytesIO()
-        make_sr(study.report(), study.headers, None).save_as(out, enforce_file_format=True)
+        make_sr(report, headers, None).save_as(out, enforce_file_format=True)
         assert str(dcmread(io.BytesIO(out.getvalue())).PatientName) == wanted, path.name
         tried += 1
     assert tried >= 20

@@ -47,7 +47,7 @@ class Made:
 
 def make_pair() -> Made:
     """Slices of 1.5 and 2.5 mm; the diaphragm 16 mm lower, 10 mm off, turned 5 degrees."""
-    phantom = make_phantom(3, slices=200, pixels=128, nodules=()).volume
+    phantom = make_phantom(3, slices=134, pixels=128, height_mm=201.0, nodules=()).volume
     base = Volume(phantom.voxels.astype(np.float32), phantom.grid)
     lungs = lung_mask(base)
     inside = lungs.mask.grid.to_lps(np.argwhere(lungs.mask.voxels))

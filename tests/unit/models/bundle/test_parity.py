@@ -114,7 +114,13 @@ def volumes_for(name: str) -> list[Volume]:
     return [volume((16, 23, 20))] if "dints" in name else [volume()]
 
 
-@pytest.mark.parametrize("name", SMALLER)
+LARGE = ("swin_unetr_btcv_segmentation", "pancreas_ct_dints_segmentation")
+"""Networks that take long over the smallest window; the slow tests compare them."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in LARGE else ()) for n in SMALLER]
+)
 def test_masks_equal_monais_with_smaller_windows(
     shared_data: Path, tmp_path: Path, name: str
 ) -> None:

@@ -184,8 +184,10 @@ def as_monai(boxes: list[Box]) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("overrides", "shapes"),
-    [(WHOLE, [(80, 48, 32)]), (WINDOWS, [(64, 48, 32)] * 2)],
-    ids=["whole", "windows"],
+    [
+        pytest.param(WHOLE, [(80, 48, 32)], marks=pytest.mark.slow, id="whole"),
+        pytest.param(WINDOWS, [(64, 48, 32)] * 2, id="windows"),
+    ],
 )
 def test_same_boxes_as_monais_own_way(
     bundle: Path,

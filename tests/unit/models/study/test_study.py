@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from imaging.errors import IrregularGeometry
+from imaging.errors import InconsistentSeries
 from imaging.geometry import Point
 from imaging.volume import Region
 from models.errors import InputRefused
@@ -167,8 +167,12 @@ def test_no_lung_and_no_volume_are_their_own_errors(
     solid = np.full((24, 40, 40), 40, np.int16)
     with pytest.raises(InputRefused, match="lung"):
         read(write(tmp_path / "solid", make_images(solid)), model)
-    with pytest.raises(IrregularGeometry, match="3 in a row"):
-        read([path for n, path in enumerate(files) if n not in (3, 4, 5)], model)
+    other = pydicom.dcmread(files[4])
+    other.SOPInstanceUID = other.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    other.PixelData = pydicom.dcmread(files[9]).PixelData
+    other.save_as(tmp_path / "other.dcm")
+    with pytest.raises(InconsistentSeries, match=r"other\.dcm"):
+        read([*files, tmp_path / "other.dcm"], model)
 
 
 def test_a_failed_study_leaves_the_model_free(

@@ -55,6 +55,10 @@ def match(**values: Any) -> Dataset:
         ("StudyInstanceUID", "1.2.4", "1.2\\1.2.3", False),
         ("ModalitiesInStudy", ["CT", "SR"], "SR", True),
         ("ModalitiesInStudy", ["CT", "SR"], "MR", False), ("PatientName", "张三", "张*", True),
+        ("PatientName", "Zhang^San=张^三", "张*", True),
+        ("PatientName", "Zhang^San=张^三", "zhang^san", True),
+        ("PatientName", "Li^Si=李^四", "张*", False), ("PatientName", "LI^SI^^", "Li^Si", True),
+        ("StudyDescription", "a=b", "b", False),
         ("PatientID", "", "anything", True), ("PatientID", None, "anything", True),
     ],
 )  # fmt: skip

@@ -1,27 +1,29 @@
-"""What every association of a listener works with."""
+"""What a listener works with, whichever data path takes the objects in."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from pacs_bridge.dimse.accepted import Door
 from pacs_bridge.dimse.normalised import Normalised
+from pacs_bridge.dimse.services import Service
 from pacs_bridge.inbox import Inbox
 from pacs_bridge.settings import ListenerSettings
 from pacs_bridge.store import Instance
 
 
 class House:
-    """The listener's side of a conversation; used by all its threads.
+    """The listener's side of every conversation; used by all its threads.
 
     Args:
         settings: AE title, rules and limits.
         inbox: where objects are kept.
         on_stored: called for every object kept, before the sender is told success.
-        normalised: answers DIMSE-N.
+        services: what else is answered, of DIMSE-N.
         door: who may enter.
     """
 
@@ -30,16 +32,19 @@ class House:
         settings: ListenerSettings,
         inbox: Inbox,
         on_stored: Callable[[Instance], None],
-        normalised: Normalised,
+        services: Sequence[Service],
         door: Door,
     ) -> None:
         self.settings = settings
         self.inbox = inbox
         self.on_stored = on_stored
-        self.normalised = normalised
+        self.services = tuple(services)
+        self.normalised = Normalised(services)
         self.door = door
         self._busy = 0
         self._quiet = threading.Condition()
+        # pydicom logs what it warns of; Python would remember each such text for ever
+        warnings.filterwarnings("ignore", message="Invalid value for VR", category=UserWarning)
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
