@@ -76,7 +76,19 @@ def find_by_dcmtk(archive: PeerSettings, keys: dict[str, str], folder: Path) -> 
         ({"StudyDate": f"{day(5)}-", "PatientID": "S1"}, {"chest"}),
         ({"PatientID": "nobody"}, set()),
     ],
-    ids=str,
+    ids=[
+        "id",
+        "id-one-letter",
+        "name-chinese",
+        "name-roman",
+        "description-chinese",
+        "description-within",
+        "today",
+        "days",
+        "until",
+        "since-of-a-patient",
+        "nobody",
+    ],  # fmt: skip
 )
 def test_an_archive_answers_us_as_it_answers_findscu(
     archive: PeerSettings, tmp_path: Path, keys: dict[str, str], studies: set[str]
