@@ -6,19 +6,17 @@ CT images of 525 kB over the loopback, TCP_NODELAY on for all. The sender is DCM
 whose own cost is in the time as any sender's is; with ``--sender raw`` one that has made its
 bytes beforehand and costs next to nothing, so that the receiver alone is timed. Receivers take
 turns, each round beginning with another; medians of the rounds, and medians of the ratios within
-a round. Files are removed when all of a round have written theirs, and then the disk is let rest:
-for five seconds ext4 steps around the inodes of files that are gone, and whoever makes files next
-would pay for it. Ours validates, renames
-into place and records in SQLite, as served; once leaving it to the disk when that is durable (as
-the others do), once with fsync of file and folder before each answer, which is set beside what
-the disk does by itself: write and fsync of as many files from as many threads. Then 200
-associations that say nothing, and what they cost.
+a round. Between rounds files are emptied, and only removed when all is done: for minutes ext4
+steps around the inodes of files that are gone, and whoever makes files next would pay for it.
+Ours validates, renames into place and records in SQLite, as served; once leaving it to the disk
+when that is durable (as the others do), once with fsync of file and folder before each answer,
+which is set beside what the disk does by itself: write and fsync of as many files from as many
+threads. Then 200 associations that say nothing, and what they cost.
 """
 
 import argparse
 import json
 import os
-import shutil
 import statistics
 import sys
 import tempfile
@@ -45,7 +43,7 @@ OWN_SYNCED = "ours, own, fsync"
 DISK, DISK_FOLDER = "disk: write, fsync", "disk: and rename, fsync of folder"
 TARGETS = {"storescp": 0.8, "Orthanc": 2.0, "pynetdicom default": 3.0}
 IDLE = 200
-_REST_S = 6.0
+_REST_S = 3.0
 
 
 def receivers(processes: int) -> list[Receiver]:
@@ -94,6 +92,14 @@ def bare_disk(folder: Path, threads: int, count: int, size: int, *, whole: bool)
     for worker in workers:
         worker.join()
     return time.perf_counter() - began
+
+
+def empty(folder: Path) -> None:
+    """Give the room of all its files back and keep their names; on the disk when this returns."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            os.truncate(path, 0)
+    os.sync()
 
 
 def cpu_seconds(pid: int) -> float:
@@ -157,10 +163,11 @@ def main() -> int:
         for number in range(given.rounds):
             first = number * 3 % len(chosen)
             for senders in given.senders:
-                folders = dcmsend.write_files(home / "files", objects, senders, given.objects)
+                here = home / f"{number}-{senders}"
+                folders = dcmsend.write_files(here / "files", objects, senders, given.objects)
                 size = sum(file.stat().st_size for place in folders for file in place.iterdir())
                 for turn, receiver in enumerate(chosen[first:] + chosen[:first]):
-                    with receiver.running(home / "round" / str(turn)) as running:
+                    with receiver.running(here / str(turn)) as running:
                         timed(running.port, running.title, objects, senders, 2 * senders)
                         before = cpu_seconds(running.pid)
                         if given.sender == "dcmsend":
@@ -175,14 +182,11 @@ def main() -> int:
                         1000 * used / (given.objects // senders * senders)
                     )
                 for name, whole in ((DISK, False), (DISK_FOLDER, True)):
-                    place = home / "round" / name
-                    seconds = bare_disk(place, senders, given.objects, 525_000, whole=whole)
+                    seconds = bare_disk(here / name, senders, given.objects, 525_000, whole=whole)
                     speeds[senders].setdefault(name, []).append(
                         given.objects // senders * senders * 0.525 / seconds
                     )
-                shutil.rmtree(home / "files")
-                shutil.rmtree(home / "round")
-                os.sync()
+                empty(here)
                 time.sleep(_REST_S)
         idle = {}
         if not given.no_idle:
