@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from pathlib import Path
@@ -14,7 +15,11 @@ from pacs_bridge.settings import Settings
 
 
 @pytest.mark.slow  # it loads a model
-def test_a_port_that_is_taken_ends_what_was_begun(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_ends_what_was_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # DBOS flushes them all, and those that a command set up in another test are closed
+    monkeypatch.setattr(logging.root, "handlers", [])
     before = set(threading.enumerate())
     with socket.create_server(("127.0.0.1", 0)) as other:
         settings = Settings.model_validate(
